@@ -1,0 +1,28 @@
+//! What can go wrong, as data; text is made late, and Python exceptions only in the binding crate.
+
+/// Result of a fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every error names the culprit, the value, the limit and the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A token occurs twice in a vocabulary.
+    #[error("token {token:?} has two ids, {first} and {second}: remove one of them")]
+    DuplicateToken {
+        /// The token.
+        token: String,
+        /// Its first id.
+        first: u32,
+        /// Its second id.
+        second: u32,
+    },
+    /// The unknown token is not part of the vocabulary.
+    #[error("unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses")]
+    NoUnknownToken {
+        /// The unknown token asked for.
+        token: String,
+        /// Size of the vocabulary.
+        size: usize,
+    },
+}
