@@ -11,13 +11,17 @@ from tei.errors import FileFormatError, OutputExistsError
 from tei.files import atomic_directory, dump_document, load_document, parse_document, write_atomic
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
 
 
-class Boom(Exception):
+class BoomError(Exception):
     pass
 
 
@@ -124,9 +128,9 @@ def test_directory_appears_whole(tmp_path: Path) -> None:
 
 
 def test_directory_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Boom), atomic_directory(tmp_path / "out") as part:
+    with pytest.raises(BoomError), atomic_directory(tmp_path / "out") as part:
         (part / "a").write_text("1")
-        raise Boom
+        raise BoomError
     assert names(tmp_path) == []
 
 
@@ -136,8 +140,8 @@ def test_existing_directory_is_refused_unless_asked(tmp_path: Path) -> None:
     (out / "old").write_text("1")
     with pytest.raises(OutputExistsError, match="exists; choose another path"), atomic_directory(out):
         pytest.fail("must not run")
-    with pytest.raises(Boom), atomic_directory(out, overwrite=True):
-        raise Boom
+    with pytest.raises(BoomError), atomic_directory(out, overwrite=True):
+        raise BoomError
     assert names(out) == ["old"]
     with atomic_directory(out, overwrite=True) as part:
         (part / "new").write_text("2")

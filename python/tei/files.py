@@ -88,7 +88,7 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
 
 
 def dump_document(kind: str, version: int, payload: Any) -> bytes:
-    """Writes `payload` as a JSON document that names its kind and version and carries a checksum.
+    r"""Writes `payload` as a JSON document that names its kind and version and carries a checksum.
 
     Args:
         kind: What the document holds, for example `"resize-plan"`.
@@ -103,7 +103,7 @@ def dump_document(kind: str, version: int, payload: Any) -> bytes:
 
     Example:
         >>> dump_document("note", 1, ["a"])
-        b'{"format":"tei","kind":"note","version":1,"checksum":"959d631ae4521c54","payload":["a"]}\\n'
+        b'{"format":"tei","kind":"note","version":1,"checksum":"959d631ae4521c54","payload":["a"]}\n'
     """
     checksum = hashlib.blake2b(_json([kind, version, payload]), digest_size=8).hexdigest()
     document = {"format": FORMAT, "kind": kind, "version": version, "checksum": checksum, "payload": payload}
