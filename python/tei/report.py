@@ -1,12 +1,9 @@
 """Tables and pictures of an adaptation: what a model was before, what it is after, and what each size would cost.
 
-Rows are plain data, so that a program can read them; `rich` draws them and `matplotlib` draws the size curve, both
-loaded only when asked for. Nothing here needs torch: parameters are counted from the headers of safetensors files.
+Rows are plain data, so that a program can read them; `rich` draws them and `matplotlib` draws the size curve. Each of
+these, and torch, is loaded only by the function that needs it.
 """
 
-import json
-import math
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tei.errors import FileFormatError, InvalidInputError
+from tei.errors import InvalidInputError
+from tei.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +22,7 @@ __all__ = [
     "ModelFacts",
     "Row",
     "compare",
-    "count_parameters",
+    "compare_directories",
     "curve_table",
     "directory_bytes",
     "format_change",
@@ -34,10 +32,6 @@ __all__ = [
 ]
 
 Curve = Mapping[str, NDArray[Any]]
-
-# A header larger than this is not a header; the format's own implementation draws the same line.
-_MAX_HEADER = 100_000_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
@@ -151,36 +145,38 @@ def directory_bytes(directory: str | Path) -> int:
     return sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
 
 
-def count_parameters(directory: str | Path) -> int:
-    """Count a saved model's floating-point parameters from the headers of its safetensors files.
+def compare_directories(before: str | Path, after: str | Path, texts: Sequence[str]) -> list[Row]:
+    """Compare two saved models on texts that neither was adapted to; needs the extra `torch`.
 
     Args:
-        directory: A model directory as written by `save_pretrained`.
+        before: Directory of the original model and its tokenizer.
+        after: Directory of the adapted model and its tokenizer.
+        texts: Held-out texts; fidelity is measured on the first 256.
 
     Returns:
-        The number of parameters. A tied matrix is stored, and counts, once; integer tensors are no parameters.
-
-    Raises:
-        FileFormatError: The directory holds no safetensors file, or one whose header cannot be read.
+        The rows of [`compare`][tei.report.compare].
     """
-    files = sorted(Path(directory).glob("*.safetensors"))
-    if not files:
-        raise FileFormatError(f"{directory} holds no *.safetensors file: save the model with save_pretrained first")
-    tensors = {name: entry for path in files for name, entry in _read_header(path).items() if name != "__metadata__"}
-    floating = (entry for entry in tensors.values() if entry["dtype"].startswith(("F", "BF")))
-    return sum(math.prod(entry["shape"]) for entry in floating)
+    from tei.torch import fidelity
+
+    (old_model, old), (new_model, new) = _open(before), _open(after)
+    same = fidelity(old_model, new_model, old, new, texts[:256])
+    facts = [_facts(*opened, texts) for opened in ((before, old_model, old), (after, new_model, new))]
+    return compare(*facts, cosine=same.cosine, spearman=same.spearman)
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MAX_HEADER:
-                raise FileFormatError(f"{path}: header of {length} bytes, more than the limit of {_MAX_HEADER}")
-            header: dict[str, Any] = json.loads(file.read(length))
-    except (struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FileFormatError(f"{path}: header is no safetensors header ({error}): save the model again") from error
-    return header
+def _open(directory: str | Path) -> tuple[Any, Tokenizer]:
+    from tei.torch.adapt import load_model
+
+    return load_model(directory), Tokenizer.from_pretrained(directory)
+
+
+def _facts(directory: str | Path, model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> ModelFacts:
+    return ModelFacts(
+        vocabulary=tokenizer.vocab_size,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        disk_bytes=directory_bytes(directory),
+        tokens_per_text=len(tokenizer.encode_batch(texts).ids) / len(texts),
+    )
 
 
 def sample_curve(curve: Curve, *, points: int = 12) -> dict[str, NDArray[Any]]:
