@@ -19,7 +19,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure every must and say whether it holds.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"musts to measure (all): {', '.join(REGISTRY)}")
     parser.add_argument("--issue", type=int, help="only the musts of this issue")
-    parser.add_argument("--quick", action="store_true", help="fewer texts, one seed: shows that it runs, proves nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer texts, one seed: shows that it runs, proves nothing"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="repetitions of whatever is random (3)")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - REGISTRY.keys()
@@ -58,7 +60,9 @@ def main() -> int:
     arguments = _parse()
     options = Options(quick=arguments.quick, seeds=1 if arguments.quick else arguments.seeds)
     quick = ", QUICK: no claim" if options.quick else ""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, seeds {options.seeds}{quick}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, seeds {options.seeds}{quick}"
+    )
     print(f"issue  {'must':<28} {'value':>12} {'peer':>10}  {'bound':<18} verdict    took  note")
     verdicts = [_measure(entry, options) for entry in _chosen(arguments)]
     print(f"{sum(verdicts)} of {len(verdicts)} hold")

@@ -51,7 +51,9 @@ def test_train_then_encode(run, lines, tmp_path):
     rows = [[int(number) for number in line.split()] for line in out.splitlines()]
     assert rows == tokenizer.encode_batch(texts).to_list()
 
-    assert run("encode", tmp_path / "tok", "--data", lines, "--show", "tokens", "--out", tmp_path / "tokens.txt")[0] == 0
+    assert (
+        run("encode", tmp_path / "tok", "--data", lines, "--show", "tokens", "--out", tmp_path / "tokens.txt")[0] == 0
+    )
     spelled = (tmp_path / "tokens.txt").read_text("utf-8").split("\n")[0].split()
     assert spelled == tokenizer.encode(texts[0]).tokens
 

@@ -37,5 +37,13 @@ def test_demo_runs_shortened(minilm, tmp_path):
     assert adapted.parameters < 0.6 * original.parameters
     assert min(original.accuracy, adapted.accuracy) > 0.05
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    for part in ("vocabulary (tokens)", "parameters", "on disk (MB)", "fidelity: Spearman", "accuracy (%)", "seconds", "chosen"):
+    for part in (
+        "vocabulary (tokens)",
+        "parameters",
+        "on disk (MB)",
+        "fidelity: Spearman",
+        "accuracy (%)",
+        "seconds",
+        "chosen",
+    ):
         assert part in shown

