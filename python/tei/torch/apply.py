@@ -1,0 +1,163 @@
+"""A resize plan made real: embedding, head, bias, optimizer state and configuration of a live model, in one step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tei.errors import InvalidInputError, MismatchError, UnsupportedError
+from tei.plan import ResizePlan
+from tei.sparse import IntArray
+from tei.torch.archive import Archive
+from tei.torch.configuration import plan_numbers
+from tei.torch.embedding import Init, VocabularyTensor, added_rows, vocabulary_tensors
+from tei.torch.optimizer import StateTensor, state_tensors
+from tei.torch.transaction import Transaction
+
+__all__ = ["apply"]
+
+
+@torch.no_grad()
+def apply(
+    plan: ResizePlan,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    init: Init = "weighted",
+    archive: Archive | None = None,
+    pad_to_multiple_of: int | None = None,
+    modules: Sequence[str] | None = None,
+) -> Archive:
+    """Moves a model, and its optimizer, to the plan's target vocabulary, in place and all or nothing.
+
+    The `Parameter` objects stay the same, so ties, parameter groups and hooks hold; gradients are dropped. Rows of kept
+    tokens stay bit-identical. Optimizer state moves with its row and is zero for new rows. Sizes and special ids in
+    modules, configuration and generation configuration follow.
+
+    Args:
+        plan: The plan; its source must be the model's vocabulary.
+        model: A transformers model, a module around one, or any module with an embedding. Not one that is wrapped for
+            distributed training.
+        optimizer: The optimizer that trains it: torch's Adam family, SGD, RMSprop, Adadelta, Adagrad or Adafactor.
+        init: Rows of added tokens: `weighted` by the plan, `mean` or `sum` of their pieces, or a function of plan and
+            old weight `[rows, d]` that returns `[len(plan.added), d]`. Untied heads and biases take the mean.
+        archive: Rows from an earlier call; added tokens that it holds get those, exactly, with their optimizer state.
+            With the plan's inverse it also restores the rows beyond the vocabulary.
+        pad_to_multiple_of: Adds zero rows until the number of rows is a multiple of this.
+        modules: Names of the embedding and linear modules with a row per token, if the search cannot decide.
+
+    Returns:
+        The dropped rows: `apply(plan.inverse(), model, optimizer, archive=archive)` gives back everything bit for bit.
+
+    Raises:
+        MismatchError: The model has fewer rows than the plan's source has tokens, a special id would be dropped, or the
+            archive is of another model.
+        UnsupportedError: An embedding or an optimizer of a kind that cannot be resized.
+        InvalidInputError: A wrong `init`, `modules` or `pad_to_multiple_of`.
+
+    Example:
+        >>> plan = ResizePlan.from_tokens(
+        ...     ["[UNK]", "play", "##ing"], ["[UNK]", "play", "playing"],
+        ...     added={"playing": ([1, 2], [0.5, 0.5])}, dropped={"##ing": ([0], [1.0])},
+        ...     source_fingerprint="a", target_fingerprint="b")
+        >>> model = nn.Embedding.from_pretrained(torch.tensor([[0.0], [2.0], [4.0]]))
+        >>> archive = apply(plan, model)
+        >>> model.weight.flatten().tolist()
+        [0.0, 2.0, 3.0]
+        >>> _ = apply(plan.inverse(), model, archive=archive)
+        >>> model.weight.flatten().tolist()
+        [0.0, 2.0, 4.0]
+    """
+    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        raise UnsupportedError("a model wrapped for parallel training cannot be resized; use model.module, then wrap")
+    found = vocabulary_tensors(model, modules, len(plan.source))
+    states = [] if optimizer is None else list(state_tensors(optimizer, model, found))
+    old = len(found[0].rows)
+    layout = _Layout(plan, old, archive, pad_to_multiple_of)
+    change, dropped = Transaction(), {}
+    for item in found:
+        rows = layout.moved(item.name, item.rows, added_rows(plan, item, init), required=True)
+        dropped[item.name] = layout.dropped(item.rows)
+        _plan_parameter(change, item, rows)
+    for state in states:
+        empty = torch.zeros((len(plan.added), *state.rows.shape[1:]), dtype=state.rows.dtype)
+        rows = layout.moved(state.name, state.rows, empty, required=False)
+        dropped[state.name] = layout.dropped(state.rows)
+        _plan_state(change, state, rows)
+    plan_numbers(change, plan, model, found, old=old, new=layout.rows)
+    change.commit()
+    tokens = tuple(plan.source[i] for i in plan.dropped)
+    return Archive(plan.source_fingerprint, plan.target_fingerprint, tokens, old, dropped)
+
+
+def _plan_parameter(change: Transaction, found: VocabularyTensor, rows: Tensor) -> None:
+    if found.tensor.grad is not None:
+        change.attribute(found.tensor, "grad", None)
+    change.attribute(found.tensor, "data", rows.movedim(0, found.axis).contiguous())
+
+
+def _plan_state(change: Transaction, state: StateTensor, rows: Tensor) -> None:
+    change.item(state.owner, state.key, rows.movedim(0, state.axis).contiguous())
+
+
+class _Layout:
+    """Which old row, archived row or new row stands at each place; the same for every tensor."""
+
+    def __init__(self, plan: ResizePlan, old: int, archive: Archive | None, multiple: int | None) -> None:
+        self._plan, self._archive = plan, archive
+        source, target = plan.kept
+        self._source, self._target = _ids(source), _ids(target)
+        self._added = _ids(plan.added.ids)
+        self._dropped = torch.cat([_ids(plan.dropped.ids), torch.arange(len(plan.source), old)])
+        known = {token: i for i, token in enumerate(archive.tokens)} if archive else {}
+        places = [known.get(plan.target[i], -1) for i in plan.added]
+        self._back = torch.tensor([(i, place) for i, place in enumerate(places) if place >= 0]).reshape(-1, 2)
+        self._undo = (
+            archive is not None
+            and multiple is None
+            and archive.source_fingerprint == plan.target_fingerprint
+            and archive.target_fingerprint == plan.source_fingerprint
+        )
+        self.rows = archive.rows if archive and self._undo else _padded(len(plan.target), multiple)
+
+    def moved(self, name: str, rows: Tensor, added: Tensor, *, required: bool) -> Tensor:
+        """The new rows of the tensor `name`: kept ones, then added ones, archived where the archive has them."""
+        archived = self._archived(name, rows, required=required)
+        result = torch.zeros((self.rows, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
+        result[self._target.to(rows.device)] = rows[self._source.to(rows.device)]
+        if archived is not None and len(self._back):
+            added = added.clone()
+            added[self._back[:, 0]] = archived[self._back[:, 1]].to(rows.dtype)
+        result[self._added.to(rows.device)] = added.to(rows.device)
+        if archived is not None and self._archive and self._undo:
+            excess = archived[len(self._archive.tokens) :]
+            result[len(self._plan.target) :] = excess.to(rows.device, rows.dtype)
+        return result
+
+    def dropped(self, rows: Tensor) -> Tensor:
+        """The rows that `moved` leaves behind, on the CPU."""
+        return rows[self._dropped.to(rows.device)].to("cpu", copy=True)
+
+    def _archived(self, name: str, rows: Tensor, *, required: bool) -> Tensor | None:
+        if self._archive is None:
+            return None
+        archived = self._archive.tensors.get(name)
+        if archived is None and not required:
+            return None
+        if archived is None or archived.shape[1:] != rows.shape[1:]:
+            found = "nothing" if archived is None else f"rows of shape {tuple(archived.shape[1:])}"
+            raise MismatchError(f"the archive holds {found} for {name!r} of row shape {tuple(rows.shape[1:])}")
+        return archived
+
+
+def _ids(values: IntArray) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64))
+
+
+def _padded(tokens: int, multiple: int | None) -> int:
+    if multiple is None:
+        return tokens
+    if multiple < 1:
+        raise InvalidInputError(f"pad_to_multiple_of is {multiple}, expected 1 or more")
+    return -(-tokens // multiple) * multiple
