@@ -2,5 +2,19 @@
 
 from tei.torch.apply import apply
 from tei.torch.archive import Archive
+from tei.torch.data import Collate, TextClassificationDataset
+from tei.torch.fidelity import Fidelity, fidelity
+from tei.torch.fine_tune import FineTuned, fine_tune
+from tei.torch.models import BagOfTokens
 
-__all__ = ["Archive", "apply"]
+__all__ = [
+    "Archive",
+    "BagOfTokens",
+    "Collate",
+    "Fidelity",
+    "FineTuned",
+    "TextClassificationDataset",
+    "apply",
+    "fidelity",
+    "fine_tune",
+]
