@@ -25,4 +25,18 @@ pub enum Error {
         /// Size of the vocabulary.
         size: usize,
     },
+    /// An added token has no text.
+    #[error("added token {id} has an empty text: remove it or give it one")]
+    EmptyAddedToken {
+        /// Its id.
+        id: u32,
+    },
+    /// The automaton over the added tokens cannot be built.
+    #[error("{count} added tokens are too many to match in text ({reason}): make them part of the vocabulary instead")]
+    TooManyAddedTokens {
+        /// How many there are.
+        count: usize,
+        /// What the automaton's builder says.
+        reason: String,
+    },
 }

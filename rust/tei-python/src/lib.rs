@@ -1,6 +1,24 @@
 //! Python bindings of `tei-core`: conversions only, no algorithm.
+mod counts;
+mod encoder;
+mod errors;
+mod texts;
+
 use pyo3::prelude::*;
+
+/// Number of processors this process may use.
+#[pyfunction]
+fn cpu_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// The compiled half of `tei`.
 #[pymodule(gil_used = false)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::counts::{WordCounter, WordCounts};
+    #[pymodule_export]
+    use crate::cpu_count;
+    #[pymodule_export]
+    use crate::encoder::Encoder;
+}

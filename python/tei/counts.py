@@ -1,0 +1,130 @@
+"""Word counts: how often each word occurs in a source; the input of training, usage and plans."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self
+
+from tei import _core
+from tei.errors import EmptySourceError, InvalidInputError
+from tei.scheme import Scheme
+from tei.sources import Source, read_batches
+
+__all__ = ["WordCounts", "count_words"]
+
+Progress = Callable[[int], None]
+
+
+class WordCounts:
+    """Distinct words with their counts under one scheme; immutable.
+
+    Words are normalized. Their order is by falling count, then by bytes: independent of the order of texts, of threads
+    and of hash seeds.
+
+    Example:
+        >>> counts = count_words(["to be or not to be"])
+        >>> counts.most_common(2), counts.total, len(counts)
+        ([('be', 2), ('to', 2)], 6, 4)
+    """
+
+    __slots__ = ("core", "scheme")
+
+    def __init__(self, core: _core.WordCounts, scheme: Scheme) -> None:
+        self.core = core
+        self.scheme = scheme
+
+    @classmethod
+    def from_mapping(cls, counts: Mapping[str, int] | Iterable[tuple[str, int]], scheme: Scheme | None = None) -> Self:
+        """Counts made elsewhere, of words that are already normalized.
+
+        Example:
+            >>> WordCounts.from_mapping({"a": 2, "b": 0}).most_common()
+            [('a', 2)]
+        """
+        pairs = counts.items() if isinstance(counts, Mapping) else counts
+        return cls(_core.WordCounts.from_pairs(list(pairs)), scheme or Scheme.bert())
+
+    def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
+        """The `n` most frequent words with their counts; all if None."""
+        return self.core.most_common(n)
+
+    @property
+    def total(self) -> int:
+        """Sum of all counts."""
+        return self.core.total()
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    def __add__(self, other: "WordCounts") -> "WordCounts":
+        """Both counts together.
+
+        Raises:
+            InvalidInputError: If they were made with different schemes.
+        """
+        if self.scheme != other.scheme:
+            msg = f"word counts of different schemes cannot be added: {self.scheme} and {other.scheme}; count again"
+            raise InvalidInputError(msg)
+        return WordCounts(self.core.merged(other.core), self.scheme)
+
+    def decay(self, factor: float) -> "WordCounts":
+        """Every count times `factor`, rounded to the nearest integer; words that round to zero are left out.
+
+        Raises:
+            InvalidInputError: If the factor is not between 0 and 1.
+        """
+        if not 0 <= factor <= 1:
+            msg = f"factor is {factor}, must be from 0 to 1"
+            raise InvalidInputError(msg)
+        return WordCounts(self.core.decayed(factor), self.scheme)
+
+    def __repr__(self) -> str:
+        return f"WordCounts({len(self)} words, {self.total} occurrences)"
+
+
+def count_words(
+    source: Source,
+    scheme: Scheme | None = None,
+    *,
+    field: str | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+    encoder: "_core.Encoder | None" = None,
+) -> WordCounts:
+    """Counts the words of a source.
+
+    Args:
+        source: An iterable of str, a path, or a list of paths; see [`tei.sources`][tei.sources].
+        scheme: How text becomes words; `Scheme.bert()` if None.
+        field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
+        threads: Number of threads; 0 chooses.
+        progress: Called with the number of texts counted so far.
+        encoder: Count words as this encoder of the same scheme sees them, its added tokens left out.
+
+    Raises:
+        EmptySourceError: If there is no word in the source.
+        EncodingError: If a file is not UTF-8.
+        FileFormatError: If a file cannot be read.
+    """
+    scheme = scheme or Scheme.bert()
+    encoder = encoder or _bare_encoder(scheme)
+    counter, texts = _core.WordCounter(), 0
+    for batch in read_batches(source, field=field):
+        counter.add(encoder, batch, threads)
+        texts += len(batch)
+        if progress is not None:
+            progress(texts)
+    counts = WordCounts(counter.finish(), scheme)
+    if not len(counts):
+        msg = f"no word in the {texts} texts of the source: give at least one text that is not blank"
+        raise EmptySourceError(msg)
+    return counts
+
+
+def _bare_encoder(scheme: Scheme) -> _core.Encoder:
+    return _core.Encoder(
+        [scheme.unknown_token],
+        unknown_token=scheme.unknown_token,
+        continuation_prefix=scheme.continuation_prefix,
+        normalizer=scheme.normalizer,
+        max_word_chars=scheme.max_word_chars,
+        added_tokens=[],
+    )

@@ -1,0 +1,291 @@
+"""Tokenizers of others: reads `tokenizer.json`, `vocab.txt`, directories and objects, and writes them back.
+
+Everything a tokenizer is, is a [`TokenizerSpec`][tei.pretrained.TokenizerSpec]: plain data. What a spec cannot say is
+refused by name, never dropped.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tei.errors import FileFormatError, UnsupportedError, VocabularyError
+from tei.scheme import Scheme
+from tei.special_tokens import ROLES, AddedToken, Part, Template
+
+__all__ = ["TokenizerSpec", "read_pretrained", "to_tokenizer_json", "to_tokenizer_config"]
+
+KINDS = "WordPiece with BertNormalizer and BertPreTokenizer"
+BERT_ROLES = {
+    "unk_token": "[UNK]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSpec:
+    """A tokenizer as plain data.
+
+    Attributes:
+        tokens: Tokens in id order.
+        scheme: How text becomes words.
+        added_tokens: Tokens matched in the text itself.
+        template: What is put around texts.
+        roles: Special tokens by role, as `{"pad_token": "[PAD]"}`.
+        cleanup: Whether decoding tidies blanks before punctuation.
+        extras: The `truncation` and `padding` sections of `tokenizer.json`, kept as they were.
+        config: `tokenizer_config.json`, kept as it was.
+    """
+
+    tokens: tuple[str, ...]
+    scheme: Scheme = field(default_factory=Scheme.bert)
+    added_tokens: tuple[AddedToken, ...] = ()
+    template: Template = field(default_factory=Template)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    cleanup: bool = True
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_pretrained(source: Any) -> TokenizerSpec:
+    """Reads a tokenizer.
+
+    Args:
+        source: A `tokenizer.json`, a `vocab.txt`, a directory that holds one of them, a `tokenizers.Tokenizer`, or a
+            fast tokenizer of transformers.
+
+    Raises:
+        FileFormatError: If a file is missing or broken.
+        UnsupportedError: If the tokenizer is of a kind that tei cannot reproduce exactly.
+        VocabularyError: If the vocabulary has holes or duplicates.
+    """
+    backend = getattr(source, "backend_tokenizer", source)
+    if hasattr(backend, "to_str"):
+        roles = {role: str(getattr(source, role)) for role in ROLES if getattr(source, role, None)}
+        return from_tokenizer_json(json.loads(backend.to_str()), {}, roles=roles, place="the tokenizer")
+    if not isinstance(source, str | Path):
+        msg = f"cannot make a tokenizer of {type(source).__name__}: give a path, a tokenizers.Tokenizer or a fast tokenizer"
+        raise UnsupportedError(msg)
+    return _read_path(Path(source))
+
+
+def _read_path(path: Path) -> TokenizerSpec:
+    if path.is_dir():
+        found = [path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
+        if not found:
+            msg = f"{path} holds neither tokenizer.json nor vocab.txt: give the directory of a saved tokenizer or model"
+            raise FileFormatError(msg)
+        path = found[0]
+    config = _read_json(path.parent / "tokenizer_config.json", missing={})
+    if path.suffix != ".json":
+        return from_vocab_txt(path, config)
+    roles = _read_json(path.parent / "special_tokens_map.json", missing={})
+    return from_tokenizer_json(_read_json(path), config, roles=roles, place=str(path))
+
+
+def _read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+    if missing is not None and not path.is_file():
+        return missing
+    try:
+        document = json.loads(path.read_bytes().decode())
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}; give the path of a local file, nothing is downloaded"
+        raise FileFormatError(msg) from error
+    except ValueError as error:
+        msg = f"{path} is not JSON in UTF-8: {error}; save the tokenizer again"
+        raise FileFormatError(msg) from error
+    if not isinstance(document, dict):
+        msg = f"{path} holds a {type(document).__name__}, not an object: save the tokenizer again"
+        raise FileFormatError(msg)
+    return document
+
+
+def from_vocab_txt(path: Path, config: Mapping[str, Any]) -> TokenizerSpec:
+    """Reads a `vocab.txt` of BERT, one token a line; `config` is the `tokenizer_config.json` beside it.
+
+    Raises:
+        FileFormatError: If the file is missing or not UTF-8.
+        VocabularyError: If a token occurs twice or the unknown token is missing.
+    """
+    try:
+        lines = path.read_bytes().decode().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read {path} as UTF-8 text: {error}"
+        raise FileFormatError(msg) from error
+    tokens = tuple(line.removesuffix("\r") for line in lines[: len(lines) - (lines[-1] == "")])
+    roles = {role: _content(config.get(role, token)) for role, token in BERT_ROLES.items()}
+    lowercase = bool(config.get("do_lower_case", True))
+    accents = config.get("strip_accents")
+    scheme = Scheme(
+        lowercase=lowercase,
+        strip_accents=lowercase if accents is None else bool(accents),
+        split_ideographs=bool(config.get("tokenize_chinese_chars", True)),
+        unknown_token=roles["unk_token"],
+    )
+    present = {role: token for role, token in roles.items() if token in set(tokens)}
+    template = Template()
+    if {"cls_token", "sep_token"} <= present.keys():
+        template = Template.bert(present["cls_token"], present["sep_token"])
+    added = tuple(AddedToken(content=token) for token in present.values())
+    return TokenizerSpec(
+        tokens=tokens, scheme=scheme, added_tokens=added, template=template, roles=present, config=config
+    )
+
+
+def from_tokenizer_json(
+    document: Mapping[str, Any], config: Mapping[str, Any], *, roles: Mapping[str, Any], place: str
+) -> TokenizerSpec:
+    """Reads the content of a `tokenizer.json`.
+
+    Args:
+        document: The parsed file.
+        config: The `tokenizer_config.json` beside it, or nothing.
+        roles: The `special_tokens_map.json` beside it, or nothing.
+        place: Name of the source, for messages.
+
+    Raises:
+        FileFormatError: If a section is missing.
+        UnsupportedError: If a component is of a kind tei cannot reproduce exactly; the message names it.
+        VocabularyError: If ids have holes.
+    """
+    model = document.get("model")
+    if not isinstance(model, dict) or not isinstance(document.get("added_tokens", []), list):
+        msg = f"{place} has no model section: it is not a tokenizer.json; save the tokenizer again"
+        raise FileFormatError(msg)
+    _require(model.get("type", "WordPiece"), "WordPiece", "model", place)
+    if not isinstance(model.get("vocab"), dict):
+        msg = f"{place} has no vocabulary in its model section: save the tokenizer again"
+        raise FileFormatError(msg)
+    added = document.get("added_tokens", [])
+    tokens = _dense(model["vocab"], {token["content"]: token["id"] for token in added}, place)
+    declared = {**{role: config.get(role) for role in ROLES}, **{role: roles.get(role) for role in ROLES if role in roles}}
+    found = {role: _content(token) for role, token in declared.items() if token and _content(token) in set(tokens)}
+    unknown = str(model.get("unk_token", "[UNK]"))
+    known = {role: token for role, token in BERT_ROLES.items() if token in {entry["content"] for entry in added}}
+    return TokenizerSpec(
+        tokens=tokens,
+        scheme=_scheme(document, model, place),
+        added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
+        template=_template(document.get("post_processor"), place),
+        roles={**known, **found, "unk_token": unknown},
+        cleanup=bool((document.get("decoder") or {}).get("cleanup", True)),
+        extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},
+        config=config,
+    )
+
+
+def _require(kind: Any, supported: str, component: str, place: str) -> None:
+    if kind != supported:
+        msg = f"{place} has a {component} of kind {kind}, which tei cannot reproduce yet: supported is {KINDS}"
+        raise UnsupportedError(msg)
+
+
+def _content(token: Any) -> str:
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
+def _dense(vocab: Mapping[str, int], added: Mapping[str, int], place: str) -> tuple[str, ...]:
+    by_id: dict[int, str] = {}
+    for token, token_id in {**vocab, **added}.items():
+        if by_id.setdefault(token_id, token) != token:
+            msg = f"{place} gives id {token_id} to both {by_id[token_id]!r} and {token!r}: one of them must go"
+            raise VocabularyError(msg)
+    missing = next((i for i in range(len(by_id)) if i not in by_id), None)
+    if missing is not None:
+        msg = f"{place} has no token with id {missing} although it has {len(by_id)} tokens: ids must be dense from 0"
+        raise VocabularyError(msg)
+    return tuple(by_id[i] for i in range(len(by_id)))
+
+
+def _scheme(document: Mapping[str, Any], model: Mapping[str, Any], place: str) -> Scheme:
+    normalizer = document.get("normalizer") or {"type": None}
+    _require(normalizer.get("type"), "BertNormalizer", "normalizer", place)
+    _require((document.get("pre_tokenizer") or {}).get("type"), "BertPreTokenizer", "pre-tokenizer", place)
+    decoder = document.get("decoder") or {"type": "WordPiece"}
+    _require(decoder.get("type"), "WordPiece", "decoder", place)
+    lowercase = bool(normalizer.get("lowercase", True))
+    accents = normalizer.get("strip_accents")
+    return Scheme(
+        clean_text=bool(normalizer.get("clean_text", True)),
+        split_ideographs=bool(normalizer.get("handle_chinese_chars", True)),
+        strip_accents=lowercase if accents is None else bool(accents),
+        lowercase=lowercase,
+        continuation_prefix=str(model.get("continuing_subword_prefix", "##")),
+        unknown_token=str(model.get("unk_token", "[UNK]")),
+        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
+    )
+
+
+def _added_token(token: Mapping[str, Any], vocab: Mapping[str, int]) -> AddedToken:
+    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    return AddedToken(**{name: token[name] for name in names}, in_model=token["content"] in vocab)
+
+
+def _template(processor: Mapping[str, Any] | None, place: str) -> Template:
+    if processor is None:
+        return Template()
+    if processor.get("type") == "BertProcessing":
+        return Template.bert(processor["cls"][0], processor["sep"][0])
+    _require(processor.get("type"), "TemplateProcessing", "post-processor", place)
+    specials = processor["special_tokens"]
+    return Template(*(tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair")))
+
+
+def _parts(part: Mapping[str, Any], specials: Mapping[str, Any]) -> Sequence[Part]:
+    if "Sequence" in part:
+        return [Part(text="AB".index(part["Sequence"]["id"]), type_id=part["Sequence"]["type_id"])]
+    special = part["SpecialToken"]
+    return [Part(token=token, type_id=special["type_id"]) for token in specials[special["id"]]["tokens"]]
+
+
+def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
+    """The spec as the content of a `tokenizer.json` that Hugging Face `tokenizers` opens with the same ids."""
+    vocab = {token: i for i, token in enumerate(spec.tokens)}
+    outside = {token.content for token in spec.added_tokens if not token.in_model}
+    scheme = spec.scheme
+    padding = spec.extras.get("padding")
+    if padding:
+        padding = {**padding, "pad_id": vocab[padding["pad_token"]]}
+    return {
+        "version": "1.0",
+        "truncation": spec.extras.get("truncation"),
+        "padding": padding,
+        "added_tokens": sorted((t.to_dict(vocab[t.content]) for t in spec.added_tokens), key=lambda t: int(t["id"])),
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": scheme.clean_text,
+            "handle_chinese_chars": scheme.split_ideographs,
+            "strip_accents": scheme.strip_accents,
+            "lowercase": scheme.lowercase,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": spec.template.to_dict(vocab) if spec.template.tokens else None,
+        "decoder": {"type": "WordPiece", "prefix": scheme.continuation_prefix, "cleanup": spec.cleanup},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": scheme.unknown_token,
+            "continuing_subword_prefix": scheme.continuation_prefix,
+            "max_input_chars_per_word": scheme.max_word_chars,
+            "vocab": {token: i for token, i in vocab.items() if token not in outside},
+        },
+    }
+
+
+def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:
+    """The spec as the content of a `tokenizer_config.json`: what was read, with ids brought up to date."""
+    vocab = {token: i for i, token in enumerate(spec.tokens)}
+    decoder = {str(vocab[t.content]): t.to_dict(vocab[t.content]) for t in spec.added_tokens}
+    for entry in decoder.values():
+        del entry["id"]
+    defaults = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "do_lower_case": spec.scheme.lowercase,
+        "strip_accents": spec.scheme.strip_accents,
+        "tokenize_chinese_chars": spec.scheme.split_ideographs,
+        "clean_up_tokenization_spaces": spec.cleanup,
+    }
+    return {**defaults, **spec.config, **spec.roles, "added_tokens_decoder": decoder}

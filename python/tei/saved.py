@@ -1,0 +1,67 @@
+"""Saved tokenizers: the files others open, and `tei.json` with what only tei knows."""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tei.errors import FileFormatError
+from tei.files import dump_document, load_document, write_atomic
+from tei.pretrained import TokenizerSpec, read_pretrained, to_tokenizer_config, to_tokenizer_json
+from tei.vocabulary import fingerprint
+
+__all__ = ["load", "save", "to_transformers"]
+
+NAME, KIND, FORMAT = "tei.json", "tokenizer", 1
+
+
+def save(directory: Path, spec: TokenizerSpec, *, version: int, history: Sequence[Mapping[str, Any]]) -> None:
+    """Writes all files of a tokenizer, each atomically, `tei.json` last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    record = {
+        "version": version,
+        "history": [dict(entry) for entry in history],
+        "fingerprint": fingerprint(spec.tokens, spec.scheme.to_json()),
+    }
+    files = {
+        "tokenizer.json": _json(to_tokenizer_json(spec)),
+        "tokenizer_config.json": _json(to_tokenizer_config(spec)),
+        "special_tokens_map.json": _json(dict(spec.roles)),
+        "vocab.txt": "".join(f"{token}\n" for token in spec.tokens).encode(),
+        NAME: dump_document(KIND, FORMAT, record),
+    }
+    for name, data in files.items():
+        write_atomic(directory / name, data)
+
+
+def load(directory: Path) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any]]]:
+    """Reads what `save` wrote: spec, version and history.
+
+    Raises:
+        FileFormatError: If a file is missing or altered, or the vocabulary is not the one `tei.json` was saved with.
+    """
+    record = load_document(directory / NAME, KIND, version=FORMAT)
+    spec = read_pretrained(directory)
+    found = fingerprint(spec.tokens, spec.scheme.to_json())
+    if found != record["fingerprint"]:
+        msg = (
+            f"{directory / 'tokenizer.json'} has fingerprint {found}, but {NAME} was saved with {record['fingerprint']}: "
+            "the files are from different tokenizers; save again, or open it with Tokenizer.from_pretrained"
+        )
+        raise FileFormatError(msg)
+    return spec, record["version"], record["history"]
+
+
+def to_transformers(spec: TokenizerSpec) -> Any:
+    """A `PreTrainedTokenizerFast` with the same ids."""
+    backend = importlib.import_module("tokenizers").Tokenizer.from_str(json.dumps(to_tokenizer_json(replace(spec, extras={}))))
+    fast = importlib.import_module("transformers").PreTrainedTokenizerFast
+    options = {name: value for name in ("model_max_length", "padding_side") if (value := spec.config.get(name)) is not None}
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return fast(tokenizer_object=backend, model_input_names=inputs, **spec.roles, **options)
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8") + b"\n"

@@ -1,0 +1,167 @@
+"""Where text comes from: strings, text files, JSONL, CSV, compressed or not; read in batches of whole texts.
+
+A *source* is an iterable of str (each one a text), a path, or a list of paths. A plain str is a path; paths in a list
+are `pathlib.Path` objects, since a list of str is a list of texts. Text files hold one text a line.
+"""
+
+import csv
+import gzip
+import importlib
+import io
+import json
+import lzma
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from tei.errors import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, UnsupportedError
+
+__all__ = ["Source", "read_batches", "read_texts"]
+
+Source = Iterable[str] | str | os.PathLike[str] | Iterable[os.PathLike[str]]
+
+BLOCK_BYTES = 1 << 20
+BATCH_TEXTS = 4096
+
+
+def read_texts(source: Source, *, field: str | None = None) -> list[str]:
+    """All texts of a source that are not empty.
+
+    Args:
+        source: Texts or files, see the module.
+        field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
+
+    Raises:
+        EmptySourceError: If there is no text in it.
+        EncodingError: If a file is not UTF-8.
+        FileFormatError: If a file is missing, unreadable or not what its name says.
+        InvalidInputError: If an element of the source is not a str.
+
+    Example:
+        >>> read_texts(["one", "", "two"])
+        ['one', 'two']
+    """
+    texts = [text for batch in read_batches(source, field=field) for text in batch if text.strip()]
+    if not texts:
+        msg = f"no text in {_name(source)}: give at least one line that is not blank"
+        raise EmptySourceError(msg)
+    return texts
+
+
+def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[str]]:
+    """The texts of a source in batches, blank ones included.
+
+    Args:
+        source: Texts or files, see the module.
+        field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
+
+    Raises:
+        EncodingError: If a file is not UTF-8.
+        FileFormatError: If a file is missing, unreadable or not what its name says.
+        InvalidInputError: If an element of the source is not a str.
+    """
+    if isinstance(source, str | os.PathLike):
+        yield from _read_file(Path(source), field)
+        return
+    batch: list[str] = []
+    for item in source:
+        if isinstance(item, os.PathLike):
+            yield from _read_file(Path(item), field)
+            continue
+        batch.append(item)
+        if len(batch) == BATCH_TEXTS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else "the source"
+
+
+def _read_file(path: Path, field: str | None) -> Iterator[list[str]]:
+    kind = path.with_suffix("").suffix if path.suffix in OPENERS else path.suffix
+    try:
+        with _open(path) as file:
+            yield from READERS.get(kind, _lines)(file, path, field or "text")
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        msg = f"cannot read {path}: {error}; give a readable file of text, JSONL or CSV, plain or .gz, .xz, .zst"
+        raise FileFormatError(msg) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    return OPENERS.get(path.suffix, lambda p: p.open("rb"))(path)
+
+
+def _open_zst(path: Path) -> IO[bytes]:
+    for module in ("compression.zstd", "zstandard"):
+        try:
+            return cast("IO[bytes]", importlib.import_module(module).open(path, "rb"))
+        except ModuleNotFoundError:
+            continue
+    msg = f"{path} is compressed with zstd: pip install zstandard, or decompress it first"
+    raise UnsupportedError(msg)
+
+
+OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
+    ".gz": lambda path: cast("IO[bytes]", gzip.open(path, "rb")),
+    ".xz": lambda path: lzma.open(path, "rb"),
+    ".zst": _open_zst,
+}
+
+
+def _blocks(file: IO[bytes], path: Path) -> Iterator[str]:
+    """Whole lines, about a mebibyte at a time; an error gives the byte offset in the (decompressed) file."""
+    offset = 0
+    while block := file.read(BLOCK_BYTES):
+        block += file.readline()
+        try:
+            yield block.decode()
+        except UnicodeDecodeError as error:
+            at = offset + error.start
+            msg = f"{path} is not UTF-8: byte {block[error.start]:#04x} at offset {at}; convert the file to UTF-8 first"
+            raise EncodingError(msg) from error
+        offset += len(block)
+
+
+def _lines(file: IO[bytes], path: Path, _field: str) -> Iterator[list[str]]:
+    for block in _blocks(file, path):
+        yield [line.removesuffix("\r") for line in block.removesuffix("\n").split("\n")]
+
+
+def _jsonl(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
+    first = 1
+    for lines in _lines(file, path, field):
+        yield [_field_of(line, field, f"{path}, line {first + i}") for i, line in enumerate(lines) if line.strip()]
+        first += len(lines)
+
+
+def _field_of(line: str, field: str, place: str) -> str:
+    try:
+        record: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        msg = f"{place} is not JSON: {error}"
+        raise FileFormatError(msg) from error
+    text = record.get(field) if isinstance(record, dict) else None
+    if not isinstance(text, str):
+        fields = sorted(record) if isinstance(record, dict) else type(record).__name__
+        msg = f"{place} has no text in field {field!r}, only {fields}: name the field that holds the text"
+        raise InvalidInputError(msg)
+    return text
+
+
+def _csv(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
+    rows = csv.DictReader(io.StringIO("".join(_blocks(file, path)), newline=""))
+    if field not in (rows.fieldnames or ()):
+        msg = f"{path} has no column {field!r}, only {rows.fieldnames}: name the column that holds the text"
+        raise InvalidInputError(msg)
+    yield [row[field] or "" for row in rows]
+
+
+READERS: dict[str, Callable[[IO[bytes], Path, str], Iterator[list[str]]]] = {
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".csv": _csv,
+}

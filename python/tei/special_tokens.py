@@ -1,0 +1,94 @@
+"""Tokens that stand for something other than text, and where they go around it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+__all__ = ["ROLES", "AddedToken", "Part", "Template"]
+
+#: What a special token can be for, with the names transformers uses.
+ROLES = ("unk_token", "pad_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedToken:
+    """A token that is matched in the text itself, before words are.
+
+    Attributes:
+        content: Its text.
+        single_word: Match only where no word character touches it.
+        lstrip: Swallow the white space before it.
+        rstrip: Swallow the white space after it.
+        normalized: Look for it in the normalized text, not in the raw one.
+        special: Leave it out when decoding with `skip_special_tokens`.
+        in_model: Whether words may also match it as an ordinary token.
+    """
+
+    content: str
+    single_word: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
+    special: bool = True
+    in_model: bool = True
+
+    def to_dict(self, token_id: int) -> dict[str, Any]:
+        """As `tokenizer.json` writes it."""
+        flags = {name: getattr(self, name) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+        return {"id": token_id, "content": self.content, **flags}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a template: a special token, or a text.
+
+    Attributes:
+        token: The special token; None where a text goes.
+        text: 0 for the first text, 1 for the second; None for a special token.
+        type_id: The token type id of its ids.
+    """
+
+    token: str | None = None
+    text: int | None = None
+    type_id: int = 0
+
+
+@dataclass(frozen=True)
+class Template:
+    """What is put around one text and around a pair of texts.
+
+    Attributes:
+        single: Parts around one text.
+        pair: Parts around two.
+    """
+
+    single: tuple[Part, ...] = (Part(text=0),)
+    pair: tuple[Part, ...] = (Part(text=0), Part(text=1, type_id=1))
+
+    @classmethod
+    def bert(cls, cls_token: str = "[CLS]", sep_token: str = "[SEP]") -> Self:
+        """`[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`.
+
+        Example:
+            >>> [part.token or "A" for part in Template.bert().single]
+            ['[CLS]', 'A', '[SEP]']
+        """
+        single = (Part(token=cls_token), Part(text=0), Part(token=sep_token))
+        return cls(single, (*single, Part(text=1, type_id=1), Part(token=sep_token, type_id=1)))
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The special tokens it uses, each once."""
+        return tuple(dict.fromkeys(part.token for part in (*self.single, *self.pair) if part.token is not None))
+
+    def to_dict(self, vocab: Mapping[str, int]) -> dict[str, Any]:
+        """As `tokenizer.json` writes it."""
+        special = {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in self.tokens}
+        parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("single", "pair")}
+        return {"type": "TemplateProcessing", **parts, "special_tokens": special}
+
+
+def _part_to_dict(part: Part) -> dict[str, Any]:
+    if part.token is not None:
+        return {"SpecialToken": {"id": part.token, "type_id": part.type_id}}
+    return {"Sequence": {"id": "AB"[part.text or 0], "type_id": part.type_id}}

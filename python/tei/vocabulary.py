@@ -1,0 +1,52 @@
+"""Token ↔ id, and the fingerprint that says which vocabulary a file or a model belongs to."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["Vocabulary", "fingerprint"]
+
+
+class Vocabulary(Mapping[str, int]):
+    """An immutable map from token to id, dense from 0, in id order.
+
+    Example:
+        >>> vocabulary = Vocabulary(["[UNK]", "play", "##ing"])
+        >>> vocabulary["play"], vocabulary.tokens[2], "x" in vocabulary
+        (1, '##ing', False)
+    """
+
+    __slots__ = ("_ids", "tokens")
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.tokens = tuple(tokens)
+        self._ids = {token: i for i, token in enumerate(self.tokens)}
+
+    def __getitem__(self, token: str) -> int:
+        return self._ids[token]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tokens)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens)"
+
+
+def fingerprint(tokens: Sequence[str], scheme: str) -> str:
+    """16 hexadecimal digits of the tokens in id order and the rules they are used with.
+
+    Args:
+        tokens: Tokens in id order.
+        scheme: Canonical text of everything else that decides the ids.
+
+    Example:
+        >>> fingerprint(["a"], "x") == fingerprint(["a"], "x") != fingerprint(["b"], "x")
+        True
+    """
+    digest = hashlib.blake2b(scheme.encode("utf-8", "surrogatepass"), digest_size=8)
+    for token in tokens:
+        encoded = token.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(4, "little") + encoded)
+    return digest.hexdigest()

@@ -1,0 +1,386 @@
+//! Longest match over the bytes of all tokens: a double array with a root for each position class.
+//!
+//! Children of a node sit in one block of 256 nodes, at `base ^ byte` (the layout of Darts-clone); a child is real if it
+//! names its parent. Whole vocabularies are placed node by node from sorted keys; single tokens come and go in place, so
+//! growing or trimming a vocabulary never rebuilds it.
+use crate::TokenId;
+use crate::vocabulary::{Position, Vocabulary};
+
+const FREE: u32 = u32::MAX;
+const NO_PARENT: u32 = u32::MAX - 1;
+const NONE: TokenId = TokenId::MAX;
+const BLOCK: u32 = 256;
+/// How many blocks with room are tried before a new one is opened; more pack tighter and build slower.
+const TRIED_BLOCKS: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    base: u32,
+    parent: u32,
+    id: TokenId,
+}
+
+const EMPTY: Node = Node { base: 0, parent: FREE, id: NONE };
+
+/// A set of 256 nodes or bytes.
+type Bits = [u64; 4];
+
+/// Longest-prefix match over a set of tokens.
+#[derive(Clone, Debug)]
+pub struct Trie {
+    nodes: Vec<Node>,
+    /// Free nodes of each block.
+    free: Vec<Bits>,
+    /// Blocks that still have free nodes; the newest are tried first.
+    open: Vec<u32>,
+}
+
+/// A key to place: its bytes and its id.
+type Key<'t> = (&'t [u8], TokenId);
+
+impl Trie {
+    /// The trie of a whole vocabulary.
+    #[must_use]
+    pub fn new(vocabulary: &Vocabulary) -> Self {
+        let mut keys: [Vec<Key>; 2] = Default::default();
+        for id in 0..vocabulary.len() as TokenId {
+            let (surface, position) = vocabulary.surface(id);
+            keys[root(position) as usize].push((surface.as_bytes(), id));
+        }
+        let mut trie = Self::empty();
+        for (root, keys) in keys.iter_mut().enumerate() {
+            keys.sort_unstable();
+            trie.place(root as u32, keys);
+        }
+        trie
+    }
+
+    /// A trie without tokens.
+    #[must_use]
+    pub fn empty() -> Self {
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new() };
+        trie.open_block();
+        trie.take(root(Position::Initial), NO_PARENT);
+        trie.take(root(Position::Continuation), NO_PARENT);
+        trie
+    }
+
+    /// Bytes of memory it holds.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * size_of::<Bits>() + self.open.capacity() * 4
+    }
+
+    /// The longest token that `bytes` begins with, and its length.
+    #[inline]
+    #[must_use]
+    pub fn longest(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
+        let mut best = None;
+        self.prefixes(position, bytes, |id, len| best = Some((id, len)));
+        best
+    }
+
+    /// Calls `found` with each token that `bytes` begins with, and its length, shortest first.
+    #[inline]
+    pub fn prefixes(&self, position: Position, bytes: &[u8], mut found: impl FnMut(TokenId, usize)) {
+        let mut at = root(position);
+        for (i, &byte) in bytes.iter().enumerate() {
+            let child = self.nodes[at as usize].base ^ u32::from(byte);
+            let node = self.nodes[child as usize];
+            if node.parent != at {
+                return;
+            }
+            if node.id != NONE {
+                found(node.id, i + 1);
+            }
+            at = child;
+        }
+    }
+
+    /// Appends the pieces of a word by leftmost longest match; false, and nothing appended, if some part has no token.
+    #[inline]
+    pub fn segment(&self, word: &[u8], pieces: &mut Vec<TokenId>) -> bool {
+        self.segment_from(Position::Initial, word, pieces)
+    }
+
+    /// The same for a part of a word that begins at `position`.
+    #[inline]
+    pub fn segment_from(&self, position: Position, word: &[u8], pieces: &mut Vec<TokenId>) -> bool {
+        let (start, mut position, mut rest) = (pieces.len(), position, word);
+        while !rest.is_empty() {
+            let Some((id, len)) = self.longest(position, rest) else {
+                pieces.truncate(start);
+                return false;
+            };
+            pieces.push(id);
+            rest = &rest[len..];
+            position = Position::Continuation;
+        }
+        true
+    }
+
+    /// Adds a token, or gives the one that spells the same a new id. Empty surfaces are never met and not added.
+    pub fn insert(&mut self, position: Position, surface: &[u8], id: TokenId) {
+        if surface.is_empty() {
+            return;
+        }
+        let end = surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        self.nodes[end as usize].id = id;
+    }
+
+    /// Takes a token away; its nodes stay, and cost nothing but their memory.
+    pub fn remove(&mut self, position: Position, surface: &[u8]) {
+        let end = surface.iter().try_fold(root(position), |at, &byte| self.child(at, byte));
+        if let Some(end) = end.filter(|_| !surface.is_empty()) {
+            self.nodes[end as usize].id = NONE;
+        }
+    }
+
+    fn child(&self, at: u32, byte: u8) -> Option<u32> {
+        let child = self.nodes[at as usize].base ^ u32::from(byte);
+        (self.nodes[child as usize].parent == at).then_some(child)
+    }
+
+    /// Places sorted keys below a node, all of which begin with what leads there.
+    fn place(&mut self, at: u32, keys: &[Key]) {
+        let mut todo = vec![(at, 0, 0..keys.len())];
+        while let Some((at, depth, range)) = todo.pop() {
+            let longer = keys[range.clone()].partition_point(|(key, _)| key.len() <= depth);
+            if longer > 0 && depth > 0 {
+                self.nodes[at as usize].id = keys[range.start].1;
+            }
+            let longer = range.start + longer..range.end;
+            let mut labels = Bits::default();
+            keys[longer.clone()].iter().for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
+            let base = if longer.is_empty() { continue } else { self.find_base(&labels) };
+            self.nodes[at as usize].base = base;
+            for (byte, keys) in groups(keys, longer, depth) {
+                self.take(base ^ u32::from(byte), at);
+                todo.push((base ^ u32::from(byte), depth + 1, keys));
+            }
+        }
+    }
+
+    /// Adds a child, moving its siblings to where all of them have room if they have none where they are.
+    fn add(&mut self, at: u32, byte: u8) -> u32 {
+        let base = self.nodes[at as usize].base;
+        let mut labels = self.labels(at);
+        let alone = labels == Bits::default();
+        let wanted = base ^ u32::from(byte);
+        if !alone && self.nodes[wanted as usize].parent == FREE {
+            self.take(wanted, at);
+            return wanted;
+        }
+        let siblings = labels;
+        set(&mut labels, u32::from(byte));
+        let moved = self.find_base(&labels);
+        self.nodes[at as usize].base = moved;
+        for label in ones(&siblings) {
+            self.relocate(base ^ label, moved ^ label, at);
+        }
+        self.take(moved ^ u32::from(byte), at);
+        moved ^ u32::from(byte)
+    }
+
+    fn labels(&self, at: u32) -> Bits {
+        let base = self.nodes[at as usize].base;
+        let mut labels = Bits::default();
+        for label in (0..BLOCK).filter(|label| self.nodes[(base ^ label) as usize].parent == at) {
+            set(&mut labels, label);
+        }
+        labels
+    }
+
+    fn relocate(&mut self, from: u32, to: u32, parent: u32) {
+        self.take(to, parent);
+        self.nodes[to as usize] = self.nodes[from as usize];
+        for label in ones(&self.labels(from)) {
+            let child = self.nodes[from as usize].base ^ label;
+            self.nodes[child as usize].parent = to;
+        }
+        self.release(from);
+    }
+
+    /// A base at which all labels fall on free nodes.
+    fn find_base(&mut self, labels: &Bits) -> u32 {
+        let tried = self.open.iter().rev().take(TRIED_BLOCKS);
+        let fits = |&block: &u32| first_fit(&self.free[block as usize], labels).map(|x| block * BLOCK + x);
+        if let Some(base) = tried.filter(|block| has_room(&self.free[**block as usize])).find_map(fits) {
+            return base;
+        }
+        self.open.retain(|&block| has_room(&self.free[block as usize]));
+        self.open_block() * BLOCK
+    }
+
+    fn open_block(&mut self) -> u32 {
+        let block = self.free.len() as u32;
+        self.nodes.resize(self.nodes.len() + BLOCK as usize, EMPTY);
+        self.free.push([u64::MAX; 4]);
+        self.open.push(block);
+        block
+    }
+
+    fn take(&mut self, node: u32, parent: u32) {
+        self.nodes[node as usize] = Node { parent, ..EMPTY };
+        self.free[(node / BLOCK) as usize][(node % BLOCK / 64) as usize] &= !(1 << (node % 64));
+    }
+
+    fn release(&mut self, node: u32) {
+        let block = node / BLOCK;
+        if !has_room(&self.free[block as usize]) && !self.open.contains(&block) {
+            self.open.push(block);
+        }
+        self.nodes[node as usize] = EMPTY;
+        self.free[block as usize][(node % BLOCK / 64) as usize] |= 1 << (node % 64);
+    }
+}
+
+fn root(position: Position) -> u32 {
+    match position {
+        Position::Initial => 0,
+        Position::Continuation => 1,
+    }
+}
+
+fn set(bits: &mut Bits, i: u32) {
+    bits[(i / 64) as usize] |= 1 << (i % 64);
+}
+
+fn has_room(bits: &Bits) -> bool {
+    *bits != Bits::default()
+}
+
+fn ones(bits: &Bits) -> impl Iterator<Item = u32> + use<> {
+    let bits = *bits;
+    (0..BLOCK).filter(move |i| bits[(i / 64) as usize] >> (i % 64) & 1 == 1)
+}
+
+/// The runs of sorted keys that share the byte at `depth`.
+fn groups<'k>(
+    keys: &'k [Key],
+    range: std::ops::Range<usize>,
+    depth: usize,
+) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + 'k {
+    let mut start = range.start;
+    keys[range].chunk_by(move |a, b| a.0[depth] == b.0[depth]).map(move |chunk| {
+        let run = start..start + chunk.len();
+        start = run.end;
+        (chunk[0].0[depth], run)
+    })
+}
+
+/// The smallest `x` for which `x ^ label` is free for every label.
+fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
+    let mut fits = [u64::MAX; 4];
+    for (word, bits) in labels.iter().enumerate() {
+        let mut bits = *bits;
+        while bits != 0 {
+            let label = word as u32 * 64 + bits.trailing_zeros();
+            bits &= bits - 1;
+            let moved = xor_permuted(free, label);
+            fits.iter_mut().zip(moved).for_each(|(fit, moved)| *fit &= moved);
+        }
+    }
+    let word = fits.iter().position(|&word| word != 0)?;
+    Some(word as u32 * 64 + fits[word].trailing_zeros())
+}
+
+/// The set with every member `i` moved to `i ^ label`: words change places, and within a word runs of bits do.
+fn xor_permuted(set: &Bits, label: u32) -> Bits {
+    const LOW: [u64; 6] = [
+        0x5555_5555_5555_5555,
+        0x3333_3333_3333_3333,
+        0x0F0F_0F0F_0F0F_0F0F,
+        0x00FF_00FF_00FF_00FF,
+        0x0000_FFFF_0000_FFFF,
+        0x0000_0000_FFFF_FFFF,
+    ];
+    let words = label as usize / 64;
+    std::array::from_fn(|i| {
+        let mut word = set[i ^ words];
+        for (bit, low) in LOW.iter().enumerate().filter(|(bit, _)| label >> bit & 1 == 1) {
+            word = (word & low) << (1 << bit) | word >> (1 << bit) & low;
+        }
+        word
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    type Keys = BTreeMap<(Position, Vec<u8>), TokenId>;
+
+    fn longest_by_scan(keys: &Keys, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
+        (1..=bytes.len()).rev().find_map(|len| keys.get(&(position, bytes[..len].to_vec())).map(|id| (*id, len)))
+    }
+
+    fn position() -> impl Strategy<Value = Position> {
+        prop_oneof![Just(Position::Initial), Just(Position::Continuation)]
+    }
+
+    proptest! {
+        #[test]
+        fn equals_a_scan_after_any_edits(
+            edits in proptest::collection::vec((position(), "[a-c\u{0}é中]{1,6}", any::<bool>()), 1..200),
+            texts in proptest::collection::vec((position(), "[a-c\u{0}é中]{0,9}"), 50),
+        ) {
+            let (mut trie, mut keys) = (Trie::empty(), Keys::new());
+            for (id, (position, surface, keep)) in edits.into_iter().enumerate() {
+                let key = (position, surface.clone().into_bytes());
+                if keep {
+                    trie.insert(position, surface.as_bytes(), id as TokenId);
+                    keys.insert(key, id as TokenId);
+                } else {
+                    trie.remove(position, surface.as_bytes());
+                    keys.remove(&key);
+                }
+            }
+            for (position, text) in texts {
+                prop_assert_eq!(trie.longest(position, text.as_bytes()), longest_by_scan(&keys, position, text.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn built_equals_inserted(words in proptest::collection::btree_set("(##)?[a-z]{1,5}", 1..300)) {
+            let vocabulary = Vocabulary::new(std::iter::once("[UNK]").chain(words.iter().map(String::as_str)), "##", "[UNK]");
+            let vocabulary = vocabulary.expect("distinct");
+            let (built, mut inserted) = (Trie::new(&vocabulary), Trie::empty());
+            for id in 0..vocabulary.len() as TokenId {
+                let (surface, position) = vocabulary.surface(id);
+                inserted.insert(position, surface.as_bytes(), id);
+            }
+            for word in &words {
+                for position in [Position::Initial, Position::Continuation] {
+                    prop_assert_eq!(built.longest(position, word.as_bytes()), inserted.longest(position, word.as_bytes()));
+                }
+                let (surface, position) = vocabulary.split_surface(word);
+                prop_assert_eq!(built.longest(position, surface.as_bytes()).map(|m| m.1), Some(surface.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn segments_by_longest_match() {
+        let vocabulary = Vocabulary::new(["[UNK]", "un", "unaff", "##able", "##aff"], "##", "[UNK]").expect("valid");
+        let trie = Trie::new(&vocabulary);
+        let mut pieces = vec![7];
+        assert!(trie.segment(b"unaffable", &mut pieces));
+        assert!(!trie.segment(b"unaffably", &mut pieces));
+        assert_eq!(pieces, [7, 2, 3]);
+    }
+
+    #[test]
+    fn permutes_by_exclusive_or() {
+        let mut bits = Bits::default();
+        [0, 3, 70, 255].iter().for_each(|&i| set(&mut bits, i));
+        for label in 0..BLOCK {
+            let mut want = Bits::default();
+            ones(&bits).for_each(|i| set(&mut want, i ^ label));
+            assert_eq!(xor_permuted(&bits, label), want, "{label}");
+        }
+    }
+}

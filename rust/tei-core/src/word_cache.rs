@@ -1,0 +1,104 @@
+//! Words already encoded: a fixed table of 32-byte slots, two to a cache line, ids inline.
+//!
+//! A slot never grows, moves or locks; a full pair evicts its older word. What it holds never changes an output, only
+//! the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
+use crate::TokenId;
+use crate::packed::PackedWord;
+
+/// How many ids a slot holds; words of more pieces are matched afresh each time.
+pub const INLINE: usize = 4;
+
+const COUNT: u32 = 124;
+const KEY: u128 = (1 << COUNT) - 1;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+struct Slot {
+    /// The packed word, and the number of ids in the four bits above it; zero when empty.
+    key: u128,
+    ids: [TokenId; INLINE],
+}
+
+/// A cache from short words to their ids.
+pub struct WordCache {
+    pairs: Box<[[Slot; 2]]>,
+    seeds: [u64; 2],
+}
+
+impl WordCache {
+    /// A cache of 2 to the power of `bits` slots, 32 bytes each, hashed with `seed`.
+    #[must_use]
+    pub fn new(bits: u32, seed: u64) -> Self {
+        let empty = Slot { key: 0, ids: [0; INLINE] };
+        let pairs = vec![[empty; 2]; 1 << bits.saturating_sub(1)].into_boxed_slice();
+        Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
+    }
+
+    /// The ids of a word, the first [`INLINE`] places of which `count` are filled.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, word: PackedWord) -> Option<([TokenId; INLINE], usize)> {
+        let [first, second] = &self.pairs[self.place(word)];
+        let slot = if (first.key & KEY) == word.bits() {
+            first
+        } else if (second.key & KEY) == word.bits() {
+            second
+        } else {
+            return None;
+        };
+        Some((slot.ids, (slot.key >> COUNT) as usize))
+    }
+
+    /// Remembers a word of at most [`INLINE`] ids.
+    pub fn insert(&mut self, word: PackedWord, ids: &[TokenId]) {
+        if ids.len() > INLINE {
+            return;
+        }
+        let mut slot = Slot { key: word.bits() | (ids.len() as u128) << COUNT, ids: [0; INLINE] };
+        slot.ids[..ids.len()].copy_from_slice(ids);
+        let place = self.place(word);
+        let pair = &mut self.pairs[place];
+        pair[1] = pair[0];
+        pair[0] = slot;
+    }
+
+    #[inline]
+    fn place(&self, word: PackedWord) -> usize {
+        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
+        let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
+        ((product >> 64) as u64 ^ product as u64) as usize & (self.pairs.len() - 1)
+    }
+}
+
+impl std::fmt::Debug for WordCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WordCache").field("slots", &(self.pairs.len() * 2)).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> PackedWord {
+        PackedWord::new(text.as_bytes()).expect("short")
+    }
+
+    #[test]
+    fn remembers_the_two_last_words_of_a_pair() {
+        let mut cache = WordCache::new(1, 3);
+        for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
+            cache.insert(word(text), &ids);
+        }
+        assert_eq!(cache.get(word("a")), None);
+        assert_eq!(cache.get(word("b")), Some(([2, 3, 0, 0], 2)));
+        assert_eq!(cache.get(word("c")), Some(([4, 5, 6, 7], 4)));
+    }
+
+    #[test]
+    fn does_not_hold_words_of_many_pieces() {
+        let mut cache = WordCache::new(4, 3);
+        cache.insert(word("a"), &[1; 5]);
+        assert_eq!(cache.get(word("a")), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! How often each word occurs: the input of training, usage and plans.
+use std::borrow::Cow;
+
+use hashbrown::HashTable;
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+use crate::encoder::Encoder;
+use crate::packed::PackedWord;
+use crate::parallel::map_units;
+use crate::scanner::Words;
+
+/// Distinct words with their counts, ordered by falling count, then by bytes; immutable.
+///
+/// The order, and so everything made from it, is independent of the order of texts, of threads and of hash seeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordCounts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    counts: Vec<u64>,
+}
+
+impl WordCounts {
+    /// Counts from pairs; equal words are added up, zero counts are left out.
+    pub fn from_pairs<W: AsRef<str>>(pairs: impl IntoIterator<Item = (W, u64)>) -> Self {
+        let mut counter = Counter::default();
+        for (word, count) in pairs {
+            counter.add(word.as_ref().as_bytes(), count);
+        }
+        counter.finish()
+    }
+
+    /// Number of distinct words.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether there is no word.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The bytes of the `i`-th word, which are UTF-8.
+    ///
+    /// # Panics
+    /// If `i` is not below [`WordCounts::len`].
+    #[must_use]
+    pub fn bytes(&self, i: usize) -> &[u8] {
+        slice(&self.bytes, &self.ends, i)
+    }
+
+    /// The `i`-th word.
+    ///
+    /// # Panics
+    /// If `i` is not below [`WordCounts::len`].
+    #[must_use]
+    pub fn word(&self, i: usize) -> &str {
+        std::str::from_utf8(self.bytes(i)).unwrap_or_default()
+    }
+
+    /// The count of the `i`-th word.
+    ///
+    /// # Panics
+    /// If `i` is not below [`WordCounts::len`].
+    #[must_use]
+    pub fn count(&self, i: usize) -> u64 {
+        self.counts[i]
+    }
+
+    /// Words with their counts, most frequent first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        (0..self.len()).map(|i| (self.word(i), self.count(i)))
+    }
+
+    /// Sum of all counts.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The sum of two counts.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        Self::from_pairs(self.iter().chain(other.iter()))
+    }
+
+    /// Every count times `factor`, rounded to the nearest integer; words that round to zero are left out.
+    #[must_use]
+    #[expect(clippy::cast_sign_loss, reason = "the factor is not negative")]
+    pub fn decayed(&self, factor: f64) -> Self {
+        Self::from_pairs(self.iter().map(|(word, count)| (word, (count as f64 * factor.max(0.0)).round() as u64)))
+    }
+}
+
+/// Counts the words of texts as `encoder` sees them; `threads` as in [`crate::parallel`].
+#[must_use]
+pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> Counter {
+    let parts = map_units(texts, threads, |texts| {
+        let mut counter = Counter::default();
+        texts.iter().for_each(|text| encoder.visit_words(text, &mut counter));
+        counter
+    });
+    parts.into_iter().reduce(Counter::absorb).unwrap_or_default()
+}
+
+/// Counts while they are collected.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    counts: Vec<u64>,
+    index: HashTable<u32>,
+}
+
+fn hash(word: &[u8]) -> u64 {
+    static SECRETS: std::sync::LazyLock<RapidSecrets> = std::sync::LazyLock::new(|| RapidSecrets::seed(crate::seed()));
+    rapidhash_v3_seeded(word, &SECRETS)
+}
+
+impl Counter {
+    /// Adds `count` occurrences of a word.
+    pub fn add(&mut self, word: &[u8], count: u64) {
+        if count == 0 || word.is_empty() {
+            return;
+        }
+        let Self { bytes, ends, counts, index } = self;
+        let entry = index.entry(
+            hash(word),
+            |&i| slice(bytes, ends, i as usize) == word,
+            |&i| hash(slice(bytes, ends, i as usize)),
+        );
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(found) => counts[*found.get() as usize] += count,
+            hashbrown::hash_table::Entry::Vacant(free) => {
+                free.insert(counts.len() as u32);
+                bytes.extend_from_slice(word);
+                ends.push(bytes.len());
+                counts.push(count);
+            }
+        }
+    }
+
+    /// Adds all that another counter holds.
+    #[must_use]
+    pub fn absorb(mut self, other: Self) -> Self {
+        for i in 0..other.counts.len() {
+            self.add(slice(&other.bytes, &other.ends, i), other.counts[i]);
+        }
+        self
+    }
+
+    /// The counts in their final order.
+    #[must_use]
+    pub fn finish(self) -> WordCounts {
+        let word = |i: usize| slice(&self.bytes, &self.ends, i);
+        let mut order: Vec<usize> = (0..self.counts.len()).collect();
+        order.sort_unstable_by(|&a, &b| self.counts[b].cmp(&self.counts[a]).then_with(|| word(a).cmp(word(b))));
+        let mut sorted = WordCounts { counts: order.iter().map(|&i| self.counts[i]).collect(), ..WordCounts::default() };
+        for i in order {
+            sorted.bytes.extend_from_slice(word(i));
+            sorted.ends.push(sorted.bytes.len());
+        }
+        sorted
+    }
+}
+
+impl Words for Counter {
+    #[inline]
+    fn packed(&mut self, word: PackedWord) {
+        word.with_bytes(|bytes| self.add(bytes, 1));
+    }
+
+    fn long(&mut self, word: &[u8]) {
+        self.add(word, 1);
+    }
+
+    fn ascii(&mut self, byte: u8) {
+        self.add(&[byte], 1);
+    }
+
+    fn character(&mut self, c: char) {
+        self.add(c.encode_utf8(&mut [0; 4]).as_bytes(), 1);
+    }
+}
+
+fn slice<'b>(bytes: &'b [u8], ends: &[usize], i: usize) -> &'b [u8] {
+    let start = if i == 0 { 0 } else { ends[i - 1] };
+    &bytes[start..ends[i]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_by_count_then_bytes() {
+        let counts = WordCounts::from_pairs([("b", 1), ("a", 1), ("c", 2), ("a", 0), ("c", 3)]);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("c", 5), ("a", 1), ("b", 1)]);
+        assert_eq!(counts.total(), 7);
+    }
+
+    #[test]
+    fn adds_and_decays() {
+        let counts = WordCounts::from_pairs([("a", 3), ("b", 1)]);
+        assert_eq!(counts.merged(&counts), WordCounts::from_pairs([("a", 6), ("b", 2)]));
+        assert_eq!(counts.decayed(0.4), WordCounts::from_pairs([("a", 1)]));
+    }
+}

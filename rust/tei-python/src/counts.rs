@@ -1,0 +1,82 @@
+//! `WordCounts` and the counter that makes them.
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use tei_core::word_counts::{Counter, WordCounts as Core, count_words};
+
+use crate::encoder::Encoder;
+use crate::texts::Texts;
+
+/// Distinct words with their counts, most frequent first; immutable.
+#[pyclass(frozen, module = "tei._core")]
+pub struct WordCounts {
+    pub core: Core,
+}
+
+#[pymethods]
+impl WordCounts {
+    /// Counts from pairs of word and count; equal words are added up.
+    #[staticmethod]
+    fn from_pairs(pairs: Vec<(String, u64)>) -> Self {
+        Self { core: Core::from_pairs(pairs) }
+    }
+
+    /// The `n` most frequent words with their counts; all if None.
+    #[pyo3(signature = (n=None))]
+    fn most_common(&self, n: Option<usize>) -> Vec<(&str, u64)> {
+        self.core.iter().take(n.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Sum of all counts.
+    fn total(&self) -> u64 {
+        self.core.total()
+    }
+
+    /// The sum of two counts.
+    fn merged(&self, py: Python<'_>, other: &Self) -> Self {
+        Self { core: py.detach(|| self.core.merged(&other.core)) }
+    }
+
+    /// Every count times `factor`, rounded; what rounds to zero is left out.
+    fn decayed(&self, py: Python<'_>, factor: f64) -> Self {
+        Self { core: py.detach(|| self.core.decayed(factor)) }
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.len()
+    }
+}
+
+/// Counts words batch by batch.
+#[pyclass(frozen, module = "tei._core")]
+pub struct WordCounter {
+    counter: Mutex<Counter>,
+}
+
+#[pymethods]
+impl WordCounter {
+    #[new]
+    fn new() -> Self {
+        Self { counter: Mutex::default() }
+    }
+
+    /// Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
+    fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
+        let texts = Texts::new(texts)?;
+        let texts = texts.borrow()?;
+        py.detach(|| {
+            let counted = count_words(&encoder.core, &texts, threads);
+            let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+            *counter = std::mem::take(&mut *counter).absorb(counted);
+        });
+        Ok(())
+    }
+
+    /// What has been counted; the counter begins anew.
+    fn finish(&self, py: Python<'_>) -> WordCounts {
+        py.detach(|| {
+            let counter = std::mem::take(&mut *self.counter.lock().unwrap_or_else(PoisonError::into_inner));
+            WordCounts { core: counter.finish() }
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! `Encoder`: one vocabulary with its rules, text in, arrays out.
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use tei_core::added_tokens::AddedToken;
+use tei_core::encoder::Encoder as Core;
+use tei_core::normalizer::Normalizer;
+use tei_core::vocabulary::Vocabulary;
+use tei_core::{decoder, parallel, span};
+
+use crate::errors::to_python;
+use crate::texts::{Texts, text};
+
+/// Ids, character offsets and word numbers of one text.
+type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
+/// An added token: id, content, `single_word`, `lstrip`, `rstrip`, `normalized`, `in_model`.
+type Added = (u32, String, bool, bool, bool, bool, bool);
+
+/// Encodes text by longest match; immutable, safe to share between threads.
+#[pyclass(frozen, module = "tei._core")]
+pub struct Encoder {
+    pub core: Core,
+}
+
+#[pymethods]
+impl Encoder {
+    /// Compiles a vocabulary (tokens in id order) and its rules.
+    ///
+    /// normalizer: `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+    #[new]
+    #[pyo3(signature = (tokens, *, unknown_token, continuation_prefix, normalizer, max_word_chars, added_tokens))]
+    fn new(
+        py: Python<'_>,
+        tokens: Vec<String>,
+        unknown_token: &str,
+        continuation_prefix: &str,
+        normalizer: (bool, bool, bool, bool),
+        max_word_chars: usize,
+        added_tokens: Vec<Added>,
+    ) -> PyResult<Self> {
+        let (clean_text, split_ideographs, strip_accents, lowercase) = normalizer;
+        let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
+        let added = added_tokens.into_iter().map(added_token).collect();
+        let core = py.detach(|| {
+            let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
+            Core::new(vocabulary, normalizer, added, max_word_chars)
+        });
+        Ok(Self { core: core.map_err(|e| to_python(&e))? })
+    }
+
+    /// Ids, character offsets and word numbers of one text.
+    fn encode_aligned(&self, py: Python<'_>, string: &Bound<'_, PyString>) -> PyResult<Aligned> {
+        let text = text(string)?;
+        Ok(py.detach(|| {
+            let encoding = self.core.encode_aligned(&text);
+            let offsets = span::to_chars(&text, &encoding.offsets);
+            (encoding.ids, offsets, encoding.word_ids)
+        }))
+    }
+
+    /// Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
+    ///
+    /// threads: 0 chooses by the size of the batch.
+    #[pyo3(signature = (texts, threads))]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+    ) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>)> {
+        let texts = Texts::new(texts)?;
+        let texts = texts.borrow()?;
+        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, &texts, threads));
+        Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
+    }
+
+    /// Text of ids; `skip` marks the ids that are left out.
+    fn decode(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, u32>,
+        skip: PyReadonlyArray1<'_, bool>,
+        cleanup: bool,
+    ) -> PyResult<String> {
+        let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
+        Ok(py.detach(|| decoder::decode(self.core.vocabulary(), ids, skip, cleanup)))
+    }
+
+    /// Tokens in id order.
+    fn tokens(&self) -> Vec<&str> {
+        self.core.vocabulary().tokens().collect()
+    }
+
+    /// Id of a token, or None.
+    fn token_id(&self, token: &str) -> Option<u32> {
+        self.core.vocabulary().id(token)
+    }
+
+    /// The token of an id, or None.
+    fn token(&self, id: u32) -> Option<&str> {
+        self.core.vocabulary().get(id)
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.vocabulary().len()
+    }
+}
+
+fn added_token((id, content, single_word, lstrip, rstrip, normalized, in_model): Added) -> AddedToken {
+    AddedToken { id, content, single_word, lstrip, rstrip, normalized, in_model }
+}
