@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tei import _core, batching, saved
+from tei.counts import WordCounts, count_words
 from tei.encoding import Batch, Encoding, Ragged
 from tei.errors import InvalidInputError, MismatchError
 from tei.pretrained import TokenizerSpec, read_pretrained
 from tei.scheme import Scheme
+from tei.sources import Source
 from tei.special_tokens import Part
+from tei.training import train_spec
 from tei.vocabulary import Vocabulary, fingerprint
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ class Tokenizer:
     Build one with `train`, `from_pretrained` or `load`.
 
     Example:
-        >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=40, min_count=1)
+        >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
         >>> tok.decode(tok.encode("lower newest").ids)
         'lower newest'
     """
@@ -53,6 +56,45 @@ class Tokenizer:
                 for t in spec.added_tokens
             ],
         )
+
+    @classmethod
+    def train(
+        cls,
+        source_or_counts: Source | WordCounts,
+        vocab_size: int = 8_000,
+        *,
+        scheme: Scheme | None = None,
+        special_tokens: Sequence[str] | None = None,
+        min_count: int = 2,
+        field: str | None = None,
+    ) -> Self:
+        """Induces a vocabulary from text; see [`train_spec`][tei.training.train_spec] for the rules.
+
+        Args:
+            source_or_counts: Word counts, or an iterable of str, a path, or a list of paths.
+            vocab_size: Number of tokens, special ones and alphabet included.
+            scheme: How text becomes words; that of the counts, or `Scheme.bert()`, if None.
+            special_tokens: Tokens with the first ids; `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` if None.
+            min_count: Characters and pairs that occur fewer times get no token; at least 1.
+            field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
+
+        Raises:
+            EmptySourceError: If there is no word in the source.
+            MismatchError: If the words were counted with another scheme.
+            SizeError: If the size is below special tokens and alphabet, or above what the text offers.
+            VocabularyError: If special tokens conflict.
+
+        Example:
+            >>> Tokenizer.train(["to be or not to be"], vocab_size=22, min_count=1).encode("note bore").tokens
+            ['not', '##e', 'b', '##o', '##r', '##e']
+        """
+        counts = source_or_counts
+        if not isinstance(counts, WordCounts):
+            counts = count_words(counts, scheme, field=field)
+        spec = train_spec(
+            counts, vocab_size=vocab_size, scheme=scheme, special_tokens=special_tokens, min_count=min_count
+        )
+        return cls(spec)
 
     @classmethod
     def from_pretrained(cls, source: Any) -> Self:
@@ -181,7 +223,7 @@ class Tokenizer:
             InvalidInputError: If an element is not a str; the message gives its index.
 
         Example:
-            >>> tok = Tokenizer.train(["a b c"], vocab_size=20, min_count=1)
+            >>> tok = Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
             >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
             [0, 1, 3]
         """

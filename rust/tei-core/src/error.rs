@@ -39,4 +39,41 @@ pub enum Error {
         /// What the automaton's builder says.
         reason: String,
     },
+    /// There is nothing to induce a vocabulary from.
+    #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
+    NoWords,
+    /// Sums of counts do not fit into 64 bits.
+    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
+    CountsTooLarge {
+        /// Bytes of all occurrences of all words.
+        bytes: u128,
+    },
+    /// The vocabulary asked for cannot hold what it must.
+    #[error(
+        "a vocabulary of {size} tokens cannot hold {special} special tokens and {characters} characters in both \
+         position classes: ask for at least {minimum}, or raise min_count to drop rare characters"
+    )]
+    VocabularyTooSmall {
+        /// Size asked for.
+        size: usize,
+        /// Least size that is possible.
+        minimum: usize,
+        /// Number of distinct characters to hold.
+        characters: usize,
+        /// Number of special tokens.
+        special: usize,
+    },
+    /// The words do not offer as many tokens as asked for.
+    #[error(
+        "a vocabulary of {size} tokens cannot be filled: the words offer {available} with min_count {min_count}; \
+         ask for at most {available}, lower min_count or give more text"
+    )]
+    VocabularyTooLarge {
+        /// Size asked for.
+        size: usize,
+        /// Greatest size that is possible.
+        available: usize,
+        /// Least count of a pair that is merged.
+        min_count: u64,
+    },
 }

@@ -7,6 +7,8 @@ use tei_core::Error;
 fn class_name(error: &Error) -> &'static str {
     match error {
         Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
+        Error::NoWords => "EmptySourceError",
+        Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
         _ => "InvalidInputError",
     }
 }

@@ -3,6 +3,7 @@ mod counts;
 mod encoder;
 mod errors;
 mod texts;
+mod trainer;
 
 use pyo3::prelude::*;
 
@@ -21,4 +22,6 @@ mod _core {
     use crate::cpu_count;
     #[pymodule_export]
     use crate::encoder::Encoder;
+    #[pymodule_export]
+    use crate::trainer::{normalize, train};
 }
