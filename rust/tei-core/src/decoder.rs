@@ -1,4 +1,4 @@
-//! Ids → text, as the WordPiece decoder of Hugging Face `tokenizers` writes it.
+//! Ids → text, as the `WordPiece` decoder of Hugging Face `tokenizers` writes it.
 use crate::TokenId;
 use crate::vocabulary::Vocabulary;
 
@@ -23,7 +23,9 @@ const CLEANUPS: [(&str, &str); 11] = [
 #[must_use]
 pub fn decode(vocabulary: &Vocabulary, ids: &[TokenId], skip: &[bool], cleanup: bool) -> String {
     let mut text = String::new();
-    let kept = ids.iter().filter(|&&id| !skip.get(id as usize).copied().unwrap_or(false));
+    let kept = ids
+        .iter()
+        .filter(|&&id| !skip.get(id as usize).copied().unwrap_or(false));
     for (i, token) in kept.filter_map(|&id| vocabulary.get(id)).enumerate() {
         let piece = match token.strip_prefix(vocabulary.continuation_prefix()) {
             _ if i == 0 => token.to_owned(),
@@ -36,5 +38,7 @@ pub fn decode(vocabulary: &Vocabulary, ids: &[TokenId], skip: &[bool], cleanup: 
 }
 
 fn tidy(piece: String) -> String {
-    CLEANUPS.iter().fold(piece, |piece, (from, to)| piece.replace(from, to))
+    CLEANUPS
+        .iter()
+        .fold(piece, |piece, (from, to)| piece.replace(from, to))
 }

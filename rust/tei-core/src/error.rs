@@ -18,7 +18,9 @@ pub enum Error {
         second: u32,
     },
     /// The unknown token is not part of the vocabulary.
-    #[error("unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses")]
+    #[error(
+        "unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses"
+    )]
     NoUnknownToken {
         /// The unknown token asked for.
         token: String,
@@ -32,7 +34,9 @@ pub enum Error {
         id: u32,
     },
     /// The automaton over the added tokens cannot be built.
-    #[error("{count} added tokens are too many to match in text ({reason}): make them part of the vocabulary instead")]
+    #[error(
+        "{count} added tokens are too many to match in text ({reason}): make them part of the vocabulary instead"
+    )]
     TooManyAddedTokens {
         /// How many there are.
         count: usize,
@@ -43,7 +47,9 @@ pub enum Error {
     #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
     NoWords,
     /// Sums of counts do not fit into 64 bits.
-    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
+    #[error(
+        "the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down"
+    )]
     CountsTooLarge {
         /// Bytes of all occurrences of all words.
         bytes: u128,
@@ -75,5 +81,13 @@ pub enum Error {
         available: usize,
         /// Least count of a pair that is merged.
         min_count: u64,
+    },
+    /// Bytes that should hold word counts do not.
+    #[error(
+        "word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy"
+    )]
+    BrokenCounts {
+        /// What is wrong with them.
+        reason: String,
     },
 }

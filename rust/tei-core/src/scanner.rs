@@ -3,7 +3,9 @@
 //! ASCII goes sixteen bytes at a time: a load, a mask of letters and digits, a count. Anything else goes character by
 //! character through the folding table into a scratch buffer. `normalizer.rs` is the slow definition, and takes over where
 //! marks would have to change places.
-use crate::normalizer::Normalizer;
+use std::ops::Range;
+
+use crate::normalizer::{AlignedChar, Normalizer};
 use crate::packed::{MAX_PACKED, PackedWord, block_at, leading_alphanumerics};
 use crate::unicode::{Entry, Folding};
 
@@ -41,7 +43,11 @@ impl Scanner {
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
         let classes = std::array::from_fn(|b| ascii_class(b as u8, normalizer.clean_text));
-        Self { classes, folding: normalizer.folding(), normalizer }
+        Self {
+            classes,
+            folding: normalizer.folding(),
+            normalizer,
+        }
     }
 
     /// The normalizer this scanner was made of.
@@ -62,7 +68,8 @@ impl Scanner {
                     at + 1
                 }
                 Class::Word => {
-                    let (len, block) = leading_alphanumerics(block_at(bytes, at), self.normalizer.lowercase);
+                    let (len, block) =
+                        leading_alphanumerics(block_at(bytes, at), self.normalizer.lowercase);
                     if len <= MAX_PACKED && self.ends_word(bytes, at + len) {
                         words.packed(PackedWord::from_block(block, len));
                         at + len
@@ -86,11 +93,22 @@ impl Scanner {
 
     #[inline]
     fn ends_word(&self, bytes: &[u8], at: usize) -> bool {
-        bytes.get(at).is_none_or(|&b| matches!(self.classes[usize::from(b)], Class::Space | Class::Punctuation))
+        bytes.get(at).is_none_or(|&b| {
+            matches!(
+                self.classes[usize::from(b)],
+                Class::Space | Class::Punctuation
+            )
+        })
     }
 
     /// Scans from `at`, character by character, until an ASCII boundary ends a word; returns where that is.
-    fn scan_slowly<W: Words>(&self, text: &str, at: usize, scratch: &mut Vec<u8>, words: &mut W) -> usize {
+    fn scan_slowly<W: Words>(
+        &self,
+        text: &str,
+        at: usize,
+        scratch: &mut Vec<u8>,
+        words: &mut W,
+    ) -> usize {
         scratch.clear();
         let mut word_start = at;
         for (i, c) in text[at..].char_indices() {
@@ -122,7 +140,13 @@ impl Scanner {
     }
 
     #[inline]
-    fn push_character<W: Words>(&self, c: char, entry: Entry, scratch: &mut Vec<u8>, words: &mut W) {
+    fn push_character<W: Words>(
+        &self,
+        c: char,
+        entry: Entry,
+        scratch: &mut Vec<u8>,
+        words: &mut W,
+    ) {
         if entry.is_control() && self.normalizer.clean_text {
             return;
         }
@@ -146,7 +170,9 @@ impl Scanner {
 
 fn ascii_class(byte: u8, clean: bool) -> Class {
     match byte {
-        b'\t'..=b'\r' | b' ' if !clean || matches!(byte, b'\t' | b'\n' | b'\r' | b' ') => Class::Space,
+        b'\t'..=b'\r' | b' ' if !clean || matches!(byte, b'\t' | b'\n' | b'\r' | b' ') => {
+            Class::Space
+        }
         _ if byte.is_ascii_punctuation() => Class::Punctuation,
         _ if byte.is_ascii_control() && clean => Class::Control,
         0..=127 if !byte.is_ascii_alphanumeric() => Class::Other,
@@ -157,7 +183,11 @@ fn ascii_class(byte: u8, clean: bool) -> Class {
 
 #[inline]
 fn push_alone<W: Words>(c: char, words: &mut W) {
-    if c.is_ascii() { words.ascii(c as u8) } else { words.character(c) }
+    if c.is_ascii() {
+        words.ascii(c as u8)
+    } else {
+        words.character(c)
+    }
 }
 
 #[inline]
@@ -178,23 +208,24 @@ fn push_word<W: Words>(word: &[u8], words: &mut W) {
 
 /// Splits exactly normalized text as the scanner does: ranges of characters, a word each.
 #[must_use]
-pub fn split_words(chars: &[crate::normalizer::AlignedChar]) -> Vec<std::ops::Range<usize>> {
-    let mut words: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut open = false;
+pub fn split_words(chars: &[AlignedChar]) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    // The word that the next character may go on with.
+    let mut open: Option<usize> = None;
     for (i, a) in chars.iter().enumerate() {
         let entry = Folding::none().entry(a.c);
-        if entry.is_space() {
-            open = false;
-        } else if entry.is_punctuation() {
+        let apart = entry.is_space() || entry.is_punctuation();
+        if let Some(start) = open.filter(|_| apart) {
+            words.push(start..i);
+            open = None;
+        }
+        if entry.is_punctuation() {
             words.push(i..i + 1);
-            open = false;
-        } else if open {
-            words.last_mut().expect("a word is open").end = i + 1;
-        } else {
-            words.push(i..i + 1);
-            open = true;
+        } else if !apart {
+            open.get_or_insert(i);
         }
     }
+    words.extend(open.map(|start| start..chars.len()));
     words
 }
 
@@ -211,7 +242,8 @@ mod tests {
             word.with_bytes(|bytes| self.long(bytes));
         }
         fn long(&mut self, word: &[u8]) {
-            self.0.push(String::from_utf8(word.to_vec()).expect("words are UTF-8"));
+            self.0
+                .push(String::from_utf8(word.to_vec()).expect("words are UTF-8"));
         }
         fn ascii(&mut self, byte: u8) {
             self.long(&[byte]);
@@ -222,16 +254,22 @@ mod tests {
     }
 
     fn normalizers() -> impl Strategy<Value = Normalizer> {
-        any::<[bool; 4]>().prop_map(|[clean_text, split_ideographs, strip_accents, lowercase]| Normalizer {
-            clean_text,
-            split_ideographs,
-            strip_accents,
-            lowercase,
+        any::<[bool; 4]>().prop_map(|[clean_text, split_ideographs, strip_accents, lowercase]| {
+            Normalizer {
+                clean_text,
+                split_ideographs,
+                strip_accents,
+                lowercase,
+            }
         })
     }
 
     fn agree(normalizer: Normalizer, text: &str) {
-        let (scanner, mut fast, mut exact) = (Scanner::new(normalizer), Collected::default(), Collected::default());
+        let (scanner, mut fast, mut exact) = (
+            Scanner::new(normalizer),
+            Collected::default(),
+            Collected::default(),
+        );
         scanner.scan(text, &mut Vec::new(), &mut fast);
         scanner.scan_exactly(text, &mut exact);
         assert_eq!(fast.0, exact.0, "{text:?} with {normalizer:?}");
@@ -254,10 +292,18 @@ mod tests {
         for bits in 0..16u8 {
             let on = |bit: u8| bits >> bit & 1 == 1;
             let [clean_text, split_ideographs, strip_accents, lowercase] = [0, 1, 2, 3].map(on);
-            let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
+            let normalizer = Normalizer {
+                clean_text,
+                split_ideographs,
+                strip_accents,
+                lowercase,
+            };
             for first in (0..0x11_0000).step_by(64) {
                 let spaced = |c: char| ['a', c, 'B', ' '];
-                let text: String = (first..first + 64).filter_map(char::from_u32).flat_map(spaced).collect();
+                let text: String = (first..first + 64)
+                    .filter_map(char::from_u32)
+                    .flat_map(spaced)
+                    .collect();
                 agree(normalizer, &text);
             }
         }

@@ -20,7 +20,11 @@ struct Node {
     id: TokenId,
 }
 
-const EMPTY: Node = Node { base: 0, parent: FREE, id: NONE };
+const EMPTY: Node = Node {
+    base: 0,
+    parent: FREE,
+    id: NONE,
+};
 
 /// A set of 256 nodes or bytes.
 type Bits = [u64; 4];
@@ -48,17 +52,30 @@ impl Trie {
             keys[root(position) as usize].push((surface.as_bytes(), id));
         }
         let mut trie = Self::empty();
-        for (root, keys) in keys.iter_mut().enumerate() {
-            keys.sort_unstable();
-            trie.place(root as u32, keys);
+        for (root, keys) in keys.iter().enumerate() {
+            let mut sorted: Vec<_> = keys
+                .iter()
+                .map(|&(bytes, id)| (prefix(bytes), bytes, id))
+                .collect();
+            sorted.sort_unstable();
+            let keys: Vec<Key> = sorted
+                .into_iter()
+                .map(|(_, bytes, id)| (bytes, id))
+                .collect();
+            trie.place(root as u32, &keys);
         }
+        trie.nodes.shrink_to_fit();
         trie
     }
 
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new() };
+        let mut trie = Self {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            open: Vec::new(),
+        };
         trie.open_block();
         trie.take(root(Position::Initial), NO_PARENT);
         trie.take(root(Position::Continuation), NO_PARENT);
@@ -68,7 +85,9 @@ impl Trie {
     /// Bytes of memory it holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * size_of::<Bits>() + self.open.capacity() * 4
+        self.nodes.capacity() * size_of::<Node>()
+            + self.free.capacity() * size_of::<Bits>()
+            + self.open.capacity() * 4
     }
 
     /// The longest token that `bytes` begins with, and its length.
@@ -82,7 +101,12 @@ impl Trie {
 
     /// Calls `found` with each token that `bytes` begins with, and its length, shortest first.
     #[inline]
-    pub fn prefixes(&self, position: Position, bytes: &[u8], mut found: impl FnMut(TokenId, usize)) {
+    pub fn prefixes(
+        &self,
+        position: Position,
+        bytes: &[u8],
+        mut found: impl FnMut(TokenId, usize),
+    ) {
         let mut at = root(position);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
@@ -124,13 +148,17 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end = surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        let end = surface.iter().fold(root(position), |at, &byte| {
+            self.child(at, byte).unwrap_or_else(|| self.add(at, byte))
+        });
         self.nodes[end as usize].id = id;
     }
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
-        let end = surface.iter().try_fold(root(position), |at, &byte| self.child(at, byte));
+        let end = surface
+            .iter()
+            .try_fold(root(position), |at, &byte| self.child(at, byte));
         if let Some(end) = end.filter(|_| !surface.is_empty()) {
             self.nodes[end as usize].id = NONE;
         }
@@ -151,8 +179,14 @@ impl Trie {
             }
             let longer = range.start + longer..range.end;
             let mut labels = Bits::default();
-            keys[longer.clone()].iter().for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
-            let base = if longer.is_empty() { continue } else { self.find_base(&labels) };
+            keys[longer.clone()]
+                .iter()
+                .for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
+            let base = if longer.is_empty() {
+                continue;
+            } else {
+                self.find_base(&labels)
+            };
             self.nodes[at as usize].base = base;
             for (byte, keys) in groups(keys, longer, depth) {
                 self.take(base ^ u32::from(byte), at);
@@ -204,11 +238,16 @@ impl Trie {
     /// A base at which all labels fall on free nodes.
     fn find_base(&mut self, labels: &Bits) -> u32 {
         let tried = self.open.iter().rev().take(TRIED_BLOCKS);
-        let fits = |&block: &u32| first_fit(&self.free[block as usize], labels).map(|x| block * BLOCK + x);
-        if let Some(base) = tried.filter(|block| has_room(&self.free[**block as usize])).find_map(fits) {
+        let fits =
+            |&block: &u32| first_fit(&self.free[block as usize], labels).map(|x| block * BLOCK + x);
+        if let Some(base) = tried
+            .filter(|block| has_room(&self.free[**block as usize]))
+            .find_map(fits)
+        {
             return base;
         }
-        self.open.retain(|&block| has_room(&self.free[block as usize]));
+        self.open
+            .retain(|&block| has_room(&self.free[block as usize]));
         self.open_block() * BLOCK
     }
 
@@ -242,6 +281,14 @@ fn root(position: Position) -> u32 {
     }
 }
 
+/// The first bytes as a number that orders like them, so that sorting seldom has to follow a pointer.
+fn prefix(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let len = bytes.len().min(8);
+    first[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(first)
+}
+
 fn set(bits: &mut Bits, i: u32) {
     bits[(i / 64) as usize] |= 1 << (i % 64);
 }
@@ -262,15 +309,21 @@ fn groups<'k>(
     depth: usize,
 ) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + 'k {
     let mut start = range.start;
-    keys[range].chunk_by(move |a, b| a.0[depth] == b.0[depth]).map(move |chunk| {
-        let run = start..start + chunk.len();
-        start = run.end;
-        (chunk[0].0[depth], run)
-    })
+    keys[range]
+        .chunk_by(move |a, b| a.0[depth] == b.0[depth])
+        .map(move |chunk| {
+            let run = start..start + chunk.len();
+            start = run.end;
+            (chunk[0].0[depth], run)
+        })
 }
 
-/// The smallest `x` for which `x ^ label` is free for every label.
+/// Some `x` for which `x ^ label` is free for every label.
 fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
+    if let (Some(label), Some(place)) = (only(labels), first(free)) {
+        // Most nodes have one child, which fits wherever there is room.
+        return Some(label ^ place);
+    }
     let mut fits = [u64::MAX; 4];
     for (word, bits) in labels.iter().enumerate() {
         let mut bits = *bits;
@@ -278,11 +331,23 @@ fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
             let label = word as u32 * 64 + bits.trailing_zeros();
             bits &= bits - 1;
             let moved = xor_permuted(free, label);
-            fits.iter_mut().zip(moved).for_each(|(fit, moved)| *fit &= moved);
+            fits.iter_mut()
+                .zip(moved)
+                .for_each(|(fit, moved)| *fit &= moved);
         }
     }
-    let word = fits.iter().position(|&word| word != 0)?;
-    Some(word as u32 * 64 + fits[word].trailing_zeros())
+    first(&fits)
+}
+
+fn first(bits: &Bits) -> Option<u32> {
+    let word = bits.iter().position(|&word| word != 0)?;
+    Some(word as u32 * 64 + bits[word].trailing_zeros())
+}
+
+/// The member of a set that has just one.
+fn only(bits: &Bits) -> Option<u32> {
+    let count: u32 = bits.iter().map(|word| word.count_ones()).sum();
+    first(bits).filter(|_| count == 1)
 }
 
 /// The set with every member `i` moved to `i ^ label`: words change places, and within a word runs of bits do.
@@ -298,7 +363,11 @@ fn xor_permuted(set: &Bits, label: u32) -> Bits {
     let words = label as usize / 64;
     std::array::from_fn(|i| {
         let mut word = set[i ^ words];
-        for (bit, low) in LOW.iter().enumerate().filter(|(bit, _)| label >> bit & 1 == 1) {
+        for (bit, low) in LOW
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| label >> bit & 1 == 1)
+        {
             word = (word & low) << (1 << bit) | word >> (1 << bit) & low;
         }
         word
@@ -315,7 +384,10 @@ mod tests {
     type Keys = BTreeMap<(Position, Vec<u8>), TokenId>;
 
     fn longest_by_scan(keys: &Keys, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
-        (1..=bytes.len()).rev().find_map(|len| keys.get(&(position, bytes[..len].to_vec())).map(|id| (*id, len)))
+        (1..=bytes.len()).rev().find_map(|len| {
+            keys.get(&(position, bytes[..len].to_vec()))
+                .map(|id| (*id, len))
+        })
     }
 
     fn position() -> impl Strategy<Value = Position> {
@@ -365,7 +437,9 @@ mod tests {
 
     #[test]
     fn segments_by_longest_match() {
-        let vocabulary = Vocabulary::new(["[UNK]", "un", "unaff", "##able", "##aff"], "##", "[UNK]").expect("valid");
+        let vocabulary =
+            Vocabulary::new(["[UNK]", "un", "unaff", "##able", "##aff"], "##", "[UNK]")
+                .expect("valid");
         let trie = Trie::new(&vocabulary);
         let mut pieces = vec![7];
         assert!(trie.segment(b"unaffable", &mut pieces));

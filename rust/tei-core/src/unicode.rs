@@ -4,7 +4,12 @@
 //! and lowercasing. Decomposition here is per character; where canonical *re-ordering* of marks could show, the entry
 //! is a [`Entry::is_nonstarter`] and the caller takes the exact path (see `aligned.rs`).
 
-include!(concat!(env!("OUT_DIR"), "/unicode_tables.rs"));
+#[allow(clippy::unreadable_literal, reason = "generated")]
+mod tables {
+    use super::Folding;
+    include!(concat!(env!("OUT_DIR"), "/unicode_tables.rs"));
+}
+use tables::{EXPANSIONS, FOLDINGS};
 
 const BLOCK_BITS: u32 = 7;
 const VALUE: u32 = (1 << 21) - 1;
@@ -161,7 +166,11 @@ mod tests {
             ('İ', false, true, "i\u{307}"),
             ('豈', true, true, "豈"),
         ] {
-            assert_eq!(folded(c, strip, lower), want, "{c} strip={strip} lower={lower}");
+            assert_eq!(
+                folded(c, strip, lower),
+                want,
+                "{c} strip={strip} lower={lower}"
+            );
         }
     }
 

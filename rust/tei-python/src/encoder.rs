@@ -39,13 +39,20 @@ impl Encoder {
         added_tokens: Vec<Added>,
     ) -> PyResult<Self> {
         let (clean_text, split_ideographs, strip_accents, lowercase) = normalizer;
-        let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
+        let normalizer = Normalizer {
+            clean_text,
+            split_ideographs,
+            strip_accents,
+            lowercase,
+        };
         let added = added_tokens.into_iter().map(added_token).collect();
         let core = py.detach(|| {
             let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
             Core::new(vocabulary, normalizer, added, max_word_chars)
         });
-        Ok(Self { core: core.map_err(|e| to_python(&e))? })
+        Ok(Self {
+            core: core.map_err(|e| to_python(&e))?,
+        })
     }
 
     /// Ids, character offsets and word numbers of one text.
@@ -106,6 +113,16 @@ impl Encoder {
     }
 }
 
-fn added_token((id, content, single_word, lstrip, rstrip, normalized, in_model): Added) -> AddedToken {
-    AddedToken { id, content, single_word, lstrip, rstrip, normalized, in_model }
+fn added_token(
+    (id, content, single_word, lstrip, rstrip, normalized, in_model): Added,
+) -> AddedToken {
+    AddedToken {
+        id,
+        content,
+        single_word,
+        lstrip,
+        rstrip,
+        normalized,
+        in_model,
+    }
 }

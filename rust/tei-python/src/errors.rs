@@ -9,6 +9,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
+        Error::BrokenCounts { .. } => "FileFormatError",
         _ => "InvalidInputError",
     }
 }
@@ -21,7 +22,9 @@ pub fn to_python(error: &Error) -> PyErr {
 /// Makes an exception of a class of `tei.errors`.
 pub fn raise(class: &str, message: String) -> PyErr {
     Python::attach(|py| {
-        let class = py.import("tei.errors").and_then(|module| module.getattr(class));
+        let class = py
+            .import("tei.errors")
+            .and_then(|module| module.getattr(class));
         match class.and_then(|class| class.call1((message.as_str(),))) {
             Ok(exception) => PyErr::from_value(exception),
             Err(_) => PyRuntimeError::new_err(message),
