@@ -30,19 +30,11 @@ fn is_control(c: char) -> bool {
 
 fn is_word(c: char) -> bool {
     let joiner = matches!(c, '\u{200C}' | '\u{200D}');
-    c.is_alphabetic()
-        || c.is_mark()
-        || c.is_number_decimal_digit()
-        || c.is_punctuation_connector()
-        || joiner
+    c.is_alphabetic() || c.is_mark() || c.is_number_decimal_digit() || c.is_punctuation_connector() || joiner
 }
 
 fn punctuation(c: char) -> u32 {
-    if c.is_ascii_punctuation() || c.is_punctuation() {
-        PUNCTUATION
-    } else {
-        0
-    }
+    if c.is_ascii_punctuation() || c.is_punctuation() { PUNCTUATION } else { 0 }
 }
 
 fn fold(c: char, strip: bool, lower: bool) -> Vec<char> {
@@ -53,11 +45,7 @@ fn fold(c: char, strip: bool, lower: bool) -> Vec<char> {
     } else {
         parts.push(c);
     }
-    if lower {
-        parts.into_iter().flat_map(char::to_lowercase).collect()
-    } else {
-        parts
-    }
+    if lower { parts.into_iter().flat_map(char::to_lowercase).collect() } else { parts }
 }
 
 fn flags(c: char, strip: bool) -> u32 {
@@ -84,24 +72,13 @@ fn flags(c: char, strip: bool) -> u32 {
     flags
 }
 
-fn entry(
-    c: char,
-    strip: bool,
-    lower: bool,
-    expansions: &mut Vec<u32>,
-    seen: &mut HashMap<Vec<char>, u32>,
-) -> u32 {
+fn entry(c: char, strip: bool, lower: bool, expansions: &mut Vec<u32>, seen: &mut HashMap<Vec<char>, u32>) -> u32 {
     let flags = flags(c, strip);
     if strip && matches!(u32::from(c), 0xAC00..=0xD7A3) {
         return flags | HANGUL << LENGTH;
     }
     let folded = fold(c, strip, lower);
-    assert!(
-        folded.len() < HANGUL as usize
-            && folded
-                .iter()
-                .all(|d| !d.is_whitespace() || c.is_whitespace())
-    );
+    assert!(folded.len() < HANGUL as usize && folded.iter().all(|d| !d.is_whitespace() || c.is_whitespace()));
     match folded.as_slice() {
         [] => flags,
         [d] => {
@@ -119,12 +96,7 @@ fn entry(
     }
 }
 
-fn table(
-    strip: bool,
-    lower: bool,
-    expansions: &mut Vec<u32>,
-    seen: &mut HashMap<Vec<char>, u32>,
-) -> String {
+fn table(strip: bool, lower: bool, expansions: &mut Vec<u32>, seen: &mut HashMap<Vec<char>, u32>) -> String {
     let mut blocks: Vec<u32> = Vec::new();
     let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
     let mut index = Vec::new();
@@ -139,22 +111,12 @@ fn table(
             blocks.len() / BLOCK - 1
         }));
     }
-    format!(
-        "Folding {{ index: &[{}], entries: &[{}] }}",
-        lines(&index),
-        lines(&blocks)
-    )
+    format!("Folding {{ index: &[{}], entries: &[{}] }}", lines(&index), lines(&blocks))
 }
 
 /// Numbers, sixteen a line: a compiler message that quotes one line of this file must stay short.
 fn lines<N: std::fmt::Display>(numbers: &[N]) -> String {
-    let line = |chunk: &[N]| {
-        chunk
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let line = |chunk: &[N]| chunk.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     numbers.chunks(16).map(line).collect::<Vec<_>>().join(",\n")
 }
 
@@ -163,20 +125,10 @@ fn main() {
     let (mut expansions, mut seen) = (Vec::new(), HashMap::new());
     let mut source = String::from("pub(super) static FOLDINGS: [Folding; 4] = [\n");
     for (strip, lower) in [(false, false), (false, true), (true, false), (true, true)] {
-        writeln!(
-            source,
-            "{},",
-            table(strip, lower, &mut expansions, &mut seen)
-        )
-        .expect("write to a string");
+        writeln!(source, "{},", table(strip, lower, &mut expansions, &mut seen)).expect("write to a string");
     }
-    writeln!(
-        source,
-        "];\npub(super) static EXPANSIONS: &[u32] = &[{}];",
-        lines(&expansions)
-    )
-    .expect("write to a string");
+    writeln!(source, "];\npub(super) static EXPANSIONS: &[u32] = &[{}];", lines(&expansions))
+        .expect("write to a string");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    std::fs::write(std::path::Path::new(&out).join("unicode_tables.rs"), source)
-        .expect("write the tables");
+    std::fs::write(std::path::Path::new(&out).join("unicode_tables.rs"), source).expect("write the tables");
 }

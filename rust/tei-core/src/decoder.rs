@@ -23,9 +23,7 @@ const CLEANUPS: [(&str, &str); 11] = [
 #[must_use]
 pub fn decode(vocabulary: &Vocabulary, ids: &[TokenId], skip: &[bool], cleanup: bool) -> String {
     let mut text = String::new();
-    let kept = ids
-        .iter()
-        .filter(|&&id| !skip.get(id as usize).copied().unwrap_or(false));
+    let kept = ids.iter().filter(|&&id| !skip.get(id as usize).copied().unwrap_or(false));
     for (i, token) in kept.filter_map(|&id| vocabulary.get(id)).enumerate() {
         let piece = match token.strip_prefix(vocabulary.continuation_prefix()) {
             _ if i == 0 => token.to_owned(),
@@ -38,7 +36,5 @@ pub fn decode(vocabulary: &Vocabulary, ids: &[TokenId], skip: &[bool], cleanup: 
 }
 
 fn tidy(piece: String) -> String {
-    CLEANUPS
-        .iter()
-        .fold(piece, |piece, (from, to)| piece.replace(from, to))
+    CLEANUPS.iter().fold(piece, |piece, (from, to)| piece.replace(from, to))
 }

@@ -57,15 +57,8 @@ impl Encoder {
         }
         let added = AddedTokens::new(added, normalizer)?;
         let scanner = Scanner::new(normalizer);
-        let mut encoder = Self {
-            vocabulary,
-            trie,
-            scanner,
-            added,
-            max_word_chars,
-            ascii: [0; 128],
-            workers: Mutex::default(),
-        };
+        let mut encoder =
+            Self { vocabulary, trie, scanner, added, max_word_chars, ascii: [0; 128], workers: Mutex::default() };
         encoder.ascii = std::array::from_fn(|b| encoder.single(&[b as u8]));
         Ok(encoder)
     }
@@ -91,11 +84,7 @@ impl Encoder {
     /// Runs `f` with a worker that no other thread uses; workers are kept for later calls.
     pub fn with_worker<R>(&self, f: impl FnOnce(&mut Worker) -> R) -> R {
         // try_lock, since after a fork another thread's lock would never open.
-        let kept = self
-            .workers
-            .try_lock()
-            .ok()
-            .and_then(|mut workers| workers.pop());
+        let kept = self.workers.try_lock().ok().and_then(|mut workers| workers.pop());
         let mut worker = kept.unwrap_or_else(Worker::new);
         let result = f(&mut worker);
         if let Ok(mut workers) = self.workers.try_lock() {
@@ -112,21 +101,8 @@ impl Encoder {
         self.added.split_raw(text, |segment| match segment {
             Segment::Token(id, _) => ids.push(id),
             Segment::Text(range) => {
-                let Worker {
-                    cache,
-                    scratch,
-                    pieces,
-                } = &mut *worker;
-                self.scanner.scan(
-                    &text[range],
-                    scratch,
-                    &mut Emit {
-                        encoder: self,
-                        cache,
-                        pieces,
-                        ids,
-                    },
-                );
+                let Worker { cache, scratch, pieces } = &mut *worker;
+                self.scanner.scan(&text[range], scratch, &mut Emit { encoder: self, cache, pieces, ids });
             }
         });
     }
@@ -163,10 +139,7 @@ impl Encoder {
         self.added.split_raw(text, |segment| match segment {
             Segment::Token(id, range) => visit(Part::Token(id, range)),
             Segment::Text(range) => {
-                let chars = self
-                    .scanner
-                    .normalizer()
-                    .normalize(&text[range.clone()], range.start);
+                let chars = self.scanner.normalizer().normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
             }
         });
@@ -179,9 +152,7 @@ impl Encoder {
             Segment::Token(id, range) => visit(Part::Token(id, source_span(part(range)))),
             Segment::Text(range) => {
                 let chars = part(range);
-                split_words(chars)
-                    .into_iter()
-                    .for_each(|word| visit(Part::Word(&chars[word])));
+                split_words(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
             }
         });
     }
@@ -234,11 +205,7 @@ fn char_count(word: &[u8]) -> usize {
 
 impl Worker {
     fn new() -> Self {
-        Self {
-            cache: WordCache::new(CACHE_BITS, crate::seed()),
-            scratch: Vec::new(),
-            pieces: Vec::new(),
-        }
+        Self { cache: WordCache::new(CACHE_BITS, crate::seed()), scratch: Vec::new(), pieces: Vec::new() }
     }
 }
 

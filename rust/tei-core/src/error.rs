@@ -34,9 +34,7 @@ pub enum Error {
         id: u32,
     },
     /// The automaton over the added tokens cannot be built.
-    #[error(
-        "{count} added tokens are too many to match in text ({reason}): make them part of the vocabulary instead"
-    )]
+    #[error("{count} added tokens are too many to match in text ({reason}): make them part of the vocabulary instead")]
     TooManyAddedTokens {
         /// How many there are.
         count: usize,
@@ -47,9 +45,7 @@ pub enum Error {
     #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
     NoWords,
     /// Sums of counts do not fit into 64 bits.
-    #[error(
-        "the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down"
-    )]
+    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
     CountsTooLarge {
         /// Bytes of all occurrences of all words.
         bytes: u128,
@@ -83,9 +79,7 @@ pub enum Error {
         min_count: u64,
     },
     /// Bytes that should hold word counts do not.
-    #[error(
-        "word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy"
-    )]
+    #[error("word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy")]
     BrokenCounts {
         /// What is wrong with them.
         reason: String,

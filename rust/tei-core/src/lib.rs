@@ -28,7 +28,6 @@ pub type TokenId = u32;
 /// A number drawn once for each process, so that no text can be made to collide in a hash table on purpose.
 fn seed() -> u64 {
     use std::hash::BuildHasher;
-    static SEED: std::sync::LazyLock<u64> =
-        std::sync::LazyLock::new(|| std::hash::RandomState::new().hash_one(0));
+    static SEED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| std::hash::RandomState::new().hash_one(0));
     *SEED
 }

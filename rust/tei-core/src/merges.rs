@@ -34,24 +34,13 @@ impl Merges {
     /// Merges over counted words; pairs that occur fewer than `min_count` times are left alone.
     #[must_use]
     pub fn new(counts: PairCounts, min_count: u64) -> Self {
-        let queue = counts
-            .frequent(0)
-            .map(|pair| candidate(&counts, pair))
-            .collect();
-        Self {
-            counts,
-            min_count: min_count.max(1),
-            queue,
-        }
+        let queue = counts.frequent(0).map(|pair| candidate(&counts, pair)).collect();
+        Self { counts, min_count: min_count.max(1), queue }
     }
 }
 
 fn candidate(counts: &PairCounts, pair: PairId) -> Candidate {
-    (
-        counts.pair_total(pair),
-        Reverse(counts.pair_symbols(pair)),
-        pair,
-    )
+    (counts.pair_total(pair), Reverse(counts.pair_symbols(pair)), pair)
 }
 
 impl Iterator for Merges {
@@ -64,17 +53,8 @@ impl Iterator for Merges {
             if count == queued {
                 let first = self.counts.pair_count();
                 let new = self.counts.merge(pair);
-                self.queue.extend(
-                    self.counts
-                        .frequent(first)
-                        .map(|pair| candidate(&self.counts, pair)),
-                );
-                return Some(Merge {
-                    left,
-                    right,
-                    new,
-                    count,
-                });
+                self.queue.extend(self.counts.frequent(first).map(|pair| candidate(&self.counts, pair)));
+                return Some(Merge { left, right, new, count });
             }
             if count >= self.min_count {
                 self.queue.push((count, Reverse((left, right)), pair));
@@ -104,12 +84,8 @@ mod tests {
                     *totals.entry(pair).or_insert(0) += count;
                 }
             }
-            let best = totals
-                .iter()
-                .map(|(&pair, &count)| (count, Reverse(pair)))
-                .max();
-            let Some((count, Reverse((left, right)))) = best.filter(|best| best.0 >= min_count)
-            else {
+            let best = totals.iter().map(|(&pair, &count)| (count, Reverse(pair))).max();
+            let Some((count, Reverse((left, right)))) = best.filter(|best| best.0 >= min_count) else {
                 return merges;
             };
             for (word, _) in &mut words {
@@ -121,12 +97,7 @@ mod tests {
                     i += 1;
                 }
             }
-            merges.push(Merge {
-                left,
-                right,
-                new,
-                count,
-            });
+            merges.push(Merge { left, right, new, count });
             new += 1;
         }
     }

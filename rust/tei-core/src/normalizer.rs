@@ -9,10 +9,7 @@ use crate::unicode::Folding;
 
 /// BERT's normalization: which of its four steps are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent switches of a published file format"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches of a published file format")]
 pub struct Normalizer {
     /// Remove control characters, turn white space into blanks.
     pub clean_text: bool,
@@ -51,11 +48,7 @@ impl Normalizer {
     /// Normalizes `text`; spans are byte offsets into `text` plus `base`.
     #[must_use]
     pub fn normalize(&self, text: &str, base: usize) -> Vec<AlignedChar> {
-        let spans = text.char_indices().map(|(i, c)| AlignedChar {
-            c,
-            start: base + i,
-            end: base + i + c.len_utf8(),
-        });
+        let spans = text.char_indices().map(|(i, c)| AlignedChar { c, start: base + i, end: base + i + c.len_utf8() });
         let mut chars: Vec<_> = spans.collect();
         if self.clean_text {
             clean(&mut chars);
@@ -67,10 +60,7 @@ impl Normalizer {
             chars = strip_accents(&chars);
         }
         if self.lowercase {
-            chars = chars
-                .into_iter()
-                .flat_map(|a| a.c.to_lowercase().map(move |c| a.with(c)))
-                .collect();
+            chars = chars.into_iter().flat_map(|a| a.c.to_lowercase().map(move |c| a.with(c))).collect();
         }
         chars
     }
@@ -111,14 +101,7 @@ fn strip_accents(chars: &[AlignedChar]) -> Vec<AlignedChar> {
     let mut aligned = Vec::with_capacity(parts.len());
     for (_, c, first) in parts {
         next += usize::from(first);
-        let source = next.checked_sub(1).map_or(
-            AlignedChar {
-                c,
-                start: 0,
-                end: 0,
-            },
-            |i| chars[i],
-        );
+        let source = next.checked_sub(1).map_or(AlignedChar { c, start: 0, end: 0 }, |i| chars[i]);
         if !is_nonspacing(c) {
             aligned.push(source.with(c));
         }
@@ -134,12 +117,8 @@ fn is_nonspacing(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const UNCASED: Normalizer = Normalizer {
-        clean_text: true,
-        split_ideographs: true,
-        strip_accents: true,
-        lowercase: true,
-    };
+    const UNCASED: Normalizer =
+        Normalizer { clean_text: true, split_ideographs: true, strip_accents: true, lowercase: true };
 
     fn text(chars: &[AlignedChar]) -> String {
         chars.iter().map(|a| a.c).collect()
@@ -147,12 +126,8 @@ mod tests {
 
     #[test]
     fn normalizes_as_bert_does() {
-        for (source, want) in [
-            ("Ça\tVA", "ca va"),
-            ("a\u{0}b\u{FFFD}c", "abc"),
-            ("日本x", " 日  本 x"),
-            ("İ", "i"),
-        ] {
+        for (source, want) in [("Ça\tVA", "ca va"), ("a\u{0}b\u{FFFD}c", "abc"), ("日本x", " 日  本 x"), ("İ", "i")]
+        {
             assert_eq!(text(&UNCASED.normalize(source, 0)), want, "{source:?}");
         }
     }
@@ -160,9 +135,6 @@ mod tests {
     #[test]
     fn spans_point_into_the_source() {
         let chars = UNCASED.normalize("Éa\u{0}b", 10);
-        assert_eq!(
-            chars.iter().map(|a| (a.start, a.end)).collect::<Vec<_>>(),
-            [(10, 12), (12, 13), (14, 15)]
-        );
+        assert_eq!(chars.iter().map(|a| (a.start, a.end)).collect::<Vec<_>>(), [(10, 12), (12, 13), (14, 15)]);
     }
 }

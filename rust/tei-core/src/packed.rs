@@ -66,29 +66,19 @@ pub fn leading_alphanumerics(block: u128, lowercase: bool) -> (usize, u128) {
 #[inline]
 #[target_feature(enable = "sse2")]
 fn leading_alphanumerics_sse2(block: u128, lowercase: bool) -> (usize, u128) {
-    use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
+    use std::arch::x86_64::{__m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
     // SAFETY: both types are 16 plain bytes.
     let bytes: __m128i = unsafe { std::mem::transmute(block) };
     let between = |v, low: u8, high: u8| {
         let over = _mm_cmpgt_epi8(v, _mm_set1_epi8((low - 1).cast_signed()));
-        _mm_and_si128(
-            over,
-            _mm_cmpgt_epi8(_mm_set1_epi8((high + 1).cast_signed()), v),
-        )
+        _mm_and_si128(over, _mm_cmpgt_epi8(_mm_set1_epi8((high + 1).cast_signed()), v))
     };
     let letter = between(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), b'a', b'z');
     let digit = between(bytes, b'0', b'9');
     let mask = _mm_movemask_epi8(_mm_or_si128(letter, digit)).cast_unsigned();
-    let folded = _mm_or_si128(
-        bytes,
-        _mm_and_si128(letter, _mm_set1_epi8(if lowercase { 0x20 } else { 0 })),
-    );
+    let folded = _mm_or_si128(bytes, _mm_and_si128(letter, _mm_set1_epi8(if lowercase { 0x20 } else { 0 })));
     // SAFETY: both types are 16 plain bytes.
-    ((!mask).trailing_zeros() as usize, unsafe {
-        std::mem::transmute::<__m128i, u128>(folded)
-    })
+    ((!mask).trailing_zeros() as usize, unsafe { std::mem::transmute::<__m128i, u128>(folded) })
 }
 
 /// Number of leading ASCII letters and digits in a block, and the block with those letters in lower case if asked.
@@ -103,10 +93,7 @@ pub fn leading_alphanumerics(block: u128, lowercase: bool) -> (usize, u128) {
 #[must_use]
 pub fn leading_alphanumerics_bytewise(block: u128, lowercase: bool) -> (usize, u128) {
     let mut bytes = block.to_le_bytes();
-    let count = bytes
-        .iter()
-        .take_while(|b| b.is_ascii_alphanumeric())
-        .count();
+    let count = bytes.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
     if lowercase {
         bytes.make_ascii_lowercase();
     }

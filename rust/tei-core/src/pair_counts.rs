@@ -38,11 +38,7 @@ impl Pairs {
         let mut end = self.words.len();
         for (posting, &count) in self.postings[first..].iter_mut().zip(&self.counts[first..]) {
             posting.0 = end;
-            end += if count < min_count {
-                0
-            } else {
-                posting.1 as usize
-            };
+            end += if count < min_count { 0 } else { posting.1 as usize };
             posting.1 = 0;
         }
         self.words.resize(end, 0);
@@ -80,10 +76,7 @@ impl PairCounts {
     /// No words yet; pairs that occur fewer than `min_count` times will not be merged.
     #[must_use]
     pub fn new(min_count: u64) -> Self {
-        Self {
-            min_count,
-            ..Self::default()
-        }
+        Self { min_count, ..Self::default() }
     }
 
     /// Adds a word; call [`PairCounts::count`] after the last one.
@@ -100,15 +93,12 @@ impl PairCounts {
         self.before_new = vec![0; symbol_count];
         self.after_new = vec![0; symbol_count];
         self.joints = vec![0; self.symbols.len()];
-        let mut ids: HashMap<(Symbol, Symbol), PairId, _> =
-            HashMap::with_hasher(rapidhash::fast::RandomState::new());
+        let mut ids: HashMap<(Symbol, Symbol), PairId, _> = HashMap::with_hasher(rapidhash::fast::RandomState::new());
         for word in 0..self.counts.len() {
             let (start, len) = (self.starts[word], self.lens[word] as usize);
             for i in start + 1..start + len {
                 let (left, right) = (self.symbols[i - 1], self.symbols[i]);
-                self.joints[i - 1] = *ids
-                    .entry((left, right))
-                    .or_insert_with(|| self.pairs.push(left, right));
+                self.joints[i - 1] = *ids.entry((left, right)).or_insert_with(|| self.pairs.push(left, right));
             }
             self.latest.resize(self.pairs.symbols.len(), NO_WORD);
             self.add(word as u32, 0);
@@ -118,9 +108,7 @@ impl PairCounts {
 
     /// The pairs from `first` on that are frequent enough to be merged.
     pub fn frequent(&self, first: usize) -> impl Iterator<Item = PairId> {
-        (first..self.pair_count())
-            .filter(|&pair| self.pairs.counts[pair] >= self.min_count)
-            .map(|pair| pair as PairId)
+        (first..self.pair_count()).filter(|&pair| self.pairs.counts[pair] >= self.min_count).map(|pair| pair as PairId)
     }
 
     /// Number of pairs made so far.
@@ -152,10 +140,7 @@ impl PairCounts {
         let (start, len) = self.pairs.postings[pair as usize];
         for i in start..start + len as usize {
             let word = self.pairs.words[i];
-            let (start, len) = (
-                self.starts[word as usize],
-                self.lens[word as usize] as usize,
-            );
+            let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
             if self.joints[start..start + len - 1].contains(&pair) {
                 self.subtract(word);
                 self.rewrite(word, pair, new, first);
@@ -168,10 +153,7 @@ impl PairCounts {
     }
 
     fn rewrite(&mut self, word: u32, pair: PairId, new: Symbol, first: usize) {
-        let (start, len) = (
-            self.starts[word as usize],
-            self.lens[word as usize] as usize,
-        );
+        let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
         let last = start + len - 1;
         let (mut read, mut write) = (start, start);
         while read <= last {
@@ -180,11 +162,8 @@ impl PairCounts {
             if write > start {
                 let left = self.symbols[write - 1];
                 // Next to the new symbol the pair is new; elsewhere the old one moves along.
-                self.joints[write - 1] = if merged || left == new {
-                    self.new_pair(left, symbol, new, first)
-                } else {
-                    self.joints[read - 1]
-                };
+                self.joints[write - 1] =
+                    if merged || left == new { self.new_pair(left, symbol, new, first) } else { self.joints[read - 1] };
             }
             self.symbols[write] = symbol;
             write += 1;
@@ -195,11 +174,8 @@ impl PairCounts {
 
     /// The pair of two symbols, one of which is `new`; an entry that is older than this merge has a number below `first`.
     fn new_pair(&mut self, left: Symbol, right: Symbol, new: Symbol, first: usize) -> PairId {
-        let entry = if right == new {
-            &mut self.before_new[left as usize]
-        } else {
-            &mut self.after_new[right as usize]
-        };
+        let entry =
+            if right == new { &mut self.before_new[left as usize] } else { &mut self.after_new[right as usize] };
         if (*entry as usize) < first {
             *entry = self.pairs.push(left, right);
             self.latest.push(NO_WORD);
@@ -208,28 +184,20 @@ impl PairCounts {
     }
 
     fn subtract(&mut self, word: u32) {
-        let (start, len) = (
-            self.starts[word as usize],
-            self.lens[word as usize] as usize,
-        );
+        let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
         let (count, totals) = (self.counts[word as usize], &mut self.pairs.counts);
         mergeable(&self.joints[start..start + len - 1], |pair| {
-            totals[pair as usize] -= count
+            totals[pair as usize] -= count;
         });
     }
 
     /// Adds a word's pairs to the counts, and notes the word for those from `first` on.
     fn add(&mut self, word: u32, first: usize) {
-        let (start, len) = (
-            self.starts[word as usize],
-            self.lens[word as usize] as usize,
-        );
+        let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
         let (count, totals) = (self.counts[word as usize], &mut self.pairs.counts);
         mergeable(&self.joints[start..start + len.max(1) - 1], |pair| {
             totals[pair as usize] += count;
-            let latest = (pair as usize)
-                .checked_sub(first)
-                .map(|new| &mut self.latest[new]);
+            let latest = (pair as usize).checked_sub(first).map(|new| &mut self.latest[new]);
             if let Some(latest) = latest.filter(|latest| **latest != word) {
                 *latest = word;
                 self.noted.push((pair, word));
@@ -256,18 +224,13 @@ mod tests {
 
     fn counted(words: &[(&[Symbol], u64)]) -> PairCounts {
         let mut counts = PairCounts::new(1);
-        words
-            .iter()
-            .for_each(|(word, count)| counts.push(word.iter().copied(), *count));
+        words.iter().for_each(|(word, count)| counts.push(word.iter().copied(), *count));
         counts.count(10);
         counts
     }
 
     fn totals(counts: &PairCounts) -> Vec<((Symbol, Symbol), u64)> {
-        counts
-            .frequent(0)
-            .map(|pair| (counts.pair_symbols(pair), counts.pair_total(pair)))
-            .collect()
+        counts.frequent(0).map(|pair| (counts.pair_symbols(pair), counts.pair_total(pair))).collect()
     }
 
     #[test]
@@ -279,10 +242,7 @@ mod tests {
     #[test]
     fn merges_from_left_to_right_and_counts_new_pairs() {
         let mut counts = counted(&[(&[1, 2, 1, 2, 3], 2), (&[3, 1, 2], 5)]);
-        assert_eq!(
-            totals(&counts),
-            [((1, 2), 9), ((2, 1), 2), ((2, 3), 2), ((3, 1), 5)]
-        );
+        assert_eq!(totals(&counts), [((1, 2), 9), ((2, 1), 2), ((2, 3), 2), ((3, 1), 5)]);
         assert_eq!(counts.merge(0), 10);
         assert_eq!(totals(&counts), [((10, 10), 2), ((10, 3), 2), ((3, 10), 5)]);
         let mut run = counted(&[(&[1, 1, 1], 1)]);

@@ -53,10 +53,7 @@ pub fn map_units<R: Send>(
     if threads <= 1 {
         return vec![work(texts)];
     }
-    let units = units(
-        texts.iter().map(|text| text.len() + 16),
-        (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT),
-    );
+    let units = units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT));
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<R>>> = Mutex::new(units.iter().map(|_| None).collect());
     let run = || {
@@ -74,21 +71,12 @@ pub fn map_units<R: Send>(
         }
         run();
     });
-    results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .into_iter()
-        .flatten()
-        .collect()
+    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_iter().flatten().collect()
 }
 
 /// Encodes all texts: their ids one after the other, and where each text's ids begin, with the end last.
 #[must_use]
-pub fn encode_batch(
-    encoder: &Encoder,
-    texts: &[Cow<'_, str>],
-    threads: usize,
-) -> (Vec<i32>, Vec<i64>) {
+pub fn encode_batch(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> (Vec<i32>, Vec<i64>) {
     let mut parts = map_units(texts, threads, |texts| {
         let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(texts.len()));
         encoder.with_worker(|worker| {
@@ -99,16 +87,9 @@ pub fn encode_batch(
         });
         (ids, ends)
     });
-    let (ids, ends) = if parts.len() == 1 {
-        parts.remove(0)
-    } else {
-        join(parts)
-    };
+    let (ids, ends) = if parts.len() == 1 { parts.remove(0) } else { join(parts) };
     let row_offsets = std::iter::once(0).chain(ends).collect();
-    (
-        ids.into_iter().map(TokenId::cast_signed).collect(),
-        row_offsets,
-    )
+    (ids.into_iter().map(TokenId::cast_signed).collect(), row_offsets)
 }
 
 fn join(parts: Vec<(Vec<TokenId>, Vec<i64>)>) -> (Vec<TokenId>, Vec<i64>) {

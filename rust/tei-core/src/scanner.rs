@@ -43,11 +43,7 @@ impl Scanner {
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
         let classes = std::array::from_fn(|b| ascii_class(b as u8, normalizer.clean_text));
-        Self {
-            classes,
-            folding: normalizer.folding(),
-            normalizer,
-        }
+        Self { classes, folding: normalizer.folding(), normalizer }
     }
 
     /// The normalizer this scanner was made of.
@@ -68,8 +64,7 @@ impl Scanner {
                     at + 1
                 }
                 Class::Word => {
-                    let (len, block) =
-                        leading_alphanumerics(block_at(bytes, at), self.normalizer.lowercase);
+                    let (len, block) = leading_alphanumerics(block_at(bytes, at), self.normalizer.lowercase);
                     if len <= MAX_PACKED && self.ends_word(bytes, at + len) {
                         words.packed(PackedWord::from_block(block, len));
                         at + len
@@ -93,22 +88,11 @@ impl Scanner {
 
     #[inline]
     fn ends_word(&self, bytes: &[u8], at: usize) -> bool {
-        bytes.get(at).is_none_or(|&b| {
-            matches!(
-                self.classes[usize::from(b)],
-                Class::Space | Class::Punctuation
-            )
-        })
+        bytes.get(at).is_none_or(|&b| matches!(self.classes[usize::from(b)], Class::Space | Class::Punctuation))
     }
 
     /// Scans from `at`, character by character, until an ASCII boundary ends a word; returns where that is.
-    fn scan_slowly<W: Words>(
-        &self,
-        text: &str,
-        at: usize,
-        scratch: &mut Vec<u8>,
-        words: &mut W,
-    ) -> usize {
+    fn scan_slowly<W: Words>(&self, text: &str, at: usize, scratch: &mut Vec<u8>, words: &mut W) -> usize {
         scratch.clear();
         let mut word_start = at;
         for (i, c) in text[at..].char_indices() {
@@ -140,13 +124,7 @@ impl Scanner {
     }
 
     #[inline]
-    fn push_character<W: Words>(
-        &self,
-        c: char,
-        entry: Entry,
-        scratch: &mut Vec<u8>,
-        words: &mut W,
-    ) {
+    fn push_character<W: Words>(&self, c: char, entry: Entry, scratch: &mut Vec<u8>, words: &mut W) {
         if entry.is_control() && self.normalizer.clean_text {
             return;
         }
@@ -170,9 +148,7 @@ impl Scanner {
 
 fn ascii_class(byte: u8, clean: bool) -> Class {
     match byte {
-        b'\t'..=b'\r' | b' ' if !clean || matches!(byte, b'\t' | b'\n' | b'\r' | b' ') => {
-            Class::Space
-        }
+        b'\t'..=b'\r' | b' ' if !clean || matches!(byte, b'\t' | b'\n' | b'\r' | b' ') => Class::Space,
         _ if byte.is_ascii_punctuation() => Class::Punctuation,
         _ if byte.is_ascii_control() && clean => Class::Control,
         0..=127 if !byte.is_ascii_alphanumeric() => Class::Other,
@@ -184,9 +160,9 @@ fn ascii_class(byte: u8, clean: bool) -> Class {
 #[inline]
 fn push_alone<W: Words>(c: char, words: &mut W) {
     if c.is_ascii() {
-        words.ascii(c as u8)
+        words.ascii(c as u8);
     } else {
-        words.character(c)
+        words.character(c);
     }
 }
 
@@ -242,8 +218,7 @@ mod tests {
             word.with_bytes(|bytes| self.long(bytes));
         }
         fn long(&mut self, word: &[u8]) {
-            self.0
-                .push(String::from_utf8(word.to_vec()).expect("words are UTF-8"));
+            self.0.push(String::from_utf8(word.to_vec()).expect("words are UTF-8"));
         }
         fn ascii(&mut self, byte: u8) {
             self.long(&[byte]);
@@ -254,22 +229,16 @@ mod tests {
     }
 
     fn normalizers() -> impl Strategy<Value = Normalizer> {
-        any::<[bool; 4]>().prop_map(|[clean_text, split_ideographs, strip_accents, lowercase]| {
-            Normalizer {
-                clean_text,
-                split_ideographs,
-                strip_accents,
-                lowercase,
-            }
+        any::<[bool; 4]>().prop_map(|[clean_text, split_ideographs, strip_accents, lowercase]| Normalizer {
+            clean_text,
+            split_ideographs,
+            strip_accents,
+            lowercase,
         })
     }
 
     fn agree(normalizer: Normalizer, text: &str) {
-        let (scanner, mut fast, mut exact) = (
-            Scanner::new(normalizer),
-            Collected::default(),
-            Collected::default(),
-        );
+        let (scanner, mut fast, mut exact) = (Scanner::new(normalizer), Collected::default(), Collected::default());
         scanner.scan(text, &mut Vec::new(), &mut fast);
         scanner.scan_exactly(text, &mut exact);
         assert_eq!(fast.0, exact.0, "{text:?} with {normalizer:?}");
@@ -292,18 +261,10 @@ mod tests {
         for bits in 0..16u8 {
             let on = |bit: u8| bits >> bit & 1 == 1;
             let [clean_text, split_ideographs, strip_accents, lowercase] = [0, 1, 2, 3].map(on);
-            let normalizer = Normalizer {
-                clean_text,
-                split_ideographs,
-                strip_accents,
-                lowercase,
-            };
+            let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
             for first in (0..0x11_0000).step_by(64) {
                 let spaced = |c: char| ['a', c, 'B', ' '];
-                let text: String = (first..first + 64)
-                    .filter_map(char::from_u32)
-                    .flat_map(spaced)
-                    .collect();
+                let text: String = (first..first + 64).filter_map(char::from_u32).flat_map(spaced).collect();
                 agree(normalizer, &text);
             }
         }

@@ -12,10 +12,7 @@ pub fn to_chars(text: &str, spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
         before.extend(std::iter::repeat_n(i, c.len_utf8()));
     }
     before.push(text.chars().count());
-    spans
-        .iter()
-        .map(|&(start, end)| (before[start], before[end]))
-        .collect()
+    spans.iter().map(|&(start, end)| (before[start], before[end])).collect()
 }
 
 #[cfg(test)]
@@ -24,9 +21,6 @@ mod tests {
 
     #[test]
     fn counts_characters() {
-        assert_eq!(
-            to_chars("aéb", &[(0, 1), (1, 3), (3, 4), (4, 4)]),
-            [(0, 1), (1, 2), (2, 3), (3, 3)]
-        );
+        assert_eq!(to_chars("aéb", &[(0, 1), (1, 3), (3, 4), (4, 4)]), [(0, 1), (1, 2), (2, 3), (3, 3)]);
     }
 }

@@ -47,70 +47,44 @@ pub fn train(counts: &WordCounts, options: &Options) -> Result<Vec<String>> {
     }
     let available = tokens.list.len();
     if available < options.vocab_size {
-        return Err(Error::VocabularyTooLarge {
-            size: options.vocab_size,
-            available,
-            min_count: options.min_count,
-        });
+        return Err(Error::VocabularyTooLarge { size: options.vocab_size, available, min_count: options.min_count });
     }
     Ok(tokens.list)
 }
 
 /// Sums of counts must fit: a pair occurs at most once for each byte of each occurrence.
 fn check_counts(counts: &WordCounts) -> Result<()> {
-    let bytes: u128 = counts
-        .iter()
-        .map(|(word, count)| u128::from(count) * word.len() as u128)
-        .sum();
-    if bytes > u128::from(u64::MAX) {
-        Err(Error::CountsTooLarge { bytes })
-    } else {
-        Ok(())
-    }
+    let bytes: u128 = counts.iter().map(|(word, count)| u128::from(count) * word.len() as u128).sum();
+    if bytes > u128::from(u64::MAX) { Err(Error::CountsTooLarge { bytes }) } else { Ok(()) }
 }
 
 /// The words that can be known by their length.
-fn short_words<'c>(
-    counts: &'c WordCounts,
-    options: &Options,
-) -> impl Iterator<Item = (&'c str, u64)> {
+fn short_words<'c>(counts: &'c WordCounts, options: &Options) -> impl Iterator<Item = (&'c str, u64)> {
     let limit = options.max_word_chars;
-    counts
-        .iter()
-        .filter(move |(word, _)| word.len() <= limit || word.chars().count() <= limit)
+    counts.iter().filter(move |(word, _)| word.len() <= limit || word.chars().count() <= limit)
 }
 
 /// Characters that occur often enough, in their order; `characters[i]` is symbol `i` in front, `len + i` further on.
 fn alphabet(counts: &WordCounts, options: &Options) -> Vec<char> {
     let mut totals: HashMap<char, u64> = HashMap::new();
     for (word, count) in short_words(counts, options) {
-        word.chars()
-            .for_each(|c| *totals.entry(c).or_insert(0) += count);
+        word.chars().for_each(|c| *totals.entry(c).or_insert(0) += count);
     }
-    let mut characters: Vec<char> = totals
-        .into_iter()
-        .filter(|&(_, total)| total >= options.min_count)
-        .map(|(c, _)| c)
-        .collect();
+    let mut characters: Vec<char> =
+        totals.into_iter().filter(|&(_, total)| total >= options.min_count).map(|(c, _)| c).collect();
     characters.sort_unstable();
     characters
 }
 
 fn spell(counts: &WordCounts, characters: &[char], options: &Options) -> PairCounts {
-    let symbols: HashMap<char, Symbol> = characters
-        .iter()
-        .zip(0..)
-        .map(|(&c, symbol)| (c, symbol))
-        .collect();
+    let symbols: HashMap<char, Symbol> = characters.iter().zip(0..).map(|(&c, symbol)| (c, symbol)).collect();
     let mut pairs = PairCounts::new(options.min_count.max(1));
     let mut word_symbols = Vec::new();
     for (word, count) in short_words(counts, options) {
         word_symbols.clear();
         word_symbols.extend(word.chars().map_while(|c| symbols.get(&c)));
         if word_symbols.len() > 1 && word_symbols.len() == word.chars().count() {
-            word_symbols[1..]
-                .iter_mut()
-                .for_each(|symbol| *symbol += characters.len() as Symbol);
+            word_symbols[1..].iter_mut().for_each(|symbol| *symbol += characters.len() as Symbol);
             pairs.push(word_symbols.iter().copied(), count);
         }
     }
@@ -129,29 +103,15 @@ struct Tokens<'o> {
 impl<'o> Tokens<'o> {
     fn new(options: &'o Options, characters: &[char]) -> Result<Self> {
         let prefix = &options.continuation_prefix;
-        let mut tokens = Self {
-            prefix,
-            list: Vec::new(),
-            known: HashSet::new(),
-            symbols: Vec::new(),
-        };
+        let mut tokens = Self { prefix, list: Vec::new(), known: HashSet::new(), symbols: Vec::new() };
         for (second, token) in (0..).zip(&options.special_tokens) {
-            if let Some(first) = options.special_tokens[..second as usize]
-                .iter()
-                .position(|other| other == token)
-            {
-                return Err(Error::DuplicateToken {
-                    token: token.clone(),
-                    first: first as u32,
-                    second,
-                });
+            if let Some(first) = options.special_tokens[..second as usize].iter().position(|other| other == token) {
+                return Err(Error::DuplicateToken { token: token.clone(), first: first as u32, second });
             }
             tokens.push(token.clone());
         }
         for position in [Position::Initial, Position::Continuation] {
-            characters
-                .iter()
-                .for_each(|c| tokens.symbol(position, c.to_string()));
+            characters.iter().for_each(|c| tokens.symbol(position, c.to_string()));
         }
         if tokens.list.len() > options.vocab_size {
             return Err(Error::VocabularyTooSmall {
@@ -174,8 +134,7 @@ impl<'o> Tokens<'o> {
         match position {
             Position::Continuation => self.push(format!("{}{surface}", self.prefix)),
             // In front, such a string would read as a continuation of something else.
-            Position::Initial
-                if surface.len() > self.prefix.len() && surface.starts_with(self.prefix) => {}
+            Position::Initial if surface.len() > self.prefix.len() && surface.starts_with(self.prefix) => {}
             Position::Initial => self.push(surface.clone()),
         }
         self.symbols.push((position, surface));
@@ -225,47 +184,20 @@ mod tests {
     fn says_which_sizes_are_possible() {
         let words = counts(&[("ab", 3)]);
         let small = train(&words, &options(4)).expect_err("too small");
-        assert_eq!(
-            small,
-            Error::VocabularyTooSmall {
-                size: 4,
-                minimum: 5,
-                characters: 2,
-                special: 1
-            }
-        );
+        assert_eq!(small, Error::VocabularyTooSmall { size: 4, minimum: 5, characters: 2, special: 1 });
         let large = train(&words, &options(7)).expect_err("too large");
-        assert_eq!(
-            large,
-            Error::VocabularyTooLarge {
-                size: 7,
-                available: 6,
-                min_count: 1
-            }
-        );
+        assert_eq!(large, Error::VocabularyTooLarge { size: 7, available: 6, min_count: 1 });
         assert_eq!(train(&counts(&[]), &options(7)), Err(Error::NoWords));
     }
 
     #[test]
     fn refuses_counts_that_overflow_and_special_tokens_given_twice() {
         let huge = train(&counts(&[("ab", u64::MAX)]), &options(5)).expect_err("too large");
-        assert_eq!(
-            huge,
-            Error::CountsTooLarge {
-                bytes: 2 * u128::from(u64::MAX)
-            }
-        );
+        assert_eq!(huge, Error::CountsTooLarge { bytes: 2 * u128::from(u64::MAX) });
         let mut twice = options(7);
         twice.special_tokens = vec!["[UNK]".into(), "x".into(), "[UNK]".into()];
         let twice = train(&counts(&[("ab", 1)]), &twice).expect_err("duplicate");
-        assert_eq!(
-            twice,
-            Error::DuplicateToken {
-                token: "[UNK]".into(),
-                first: 0,
-                second: 2
-            }
-        );
+        assert_eq!(twice, Error::DuplicateToken { token: "[UNK]".into(), first: 0, second: 2 });
     }
 
     #[test]

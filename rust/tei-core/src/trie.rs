@@ -20,11 +20,7 @@ struct Node {
     id: TokenId,
 }
 
-const EMPTY: Node = Node {
-    base: 0,
-    parent: FREE,
-    id: NONE,
-};
+const EMPTY: Node = Node { base: 0, parent: FREE, id: NONE };
 
 /// A set of 256 nodes or bytes.
 type Bits = [u64; 4];
@@ -53,15 +49,9 @@ impl Trie {
         }
         let mut trie = Self::empty();
         for (root, keys) in keys.iter().enumerate() {
-            let mut sorted: Vec<_> = keys
-                .iter()
-                .map(|&(bytes, id)| (prefix(bytes), bytes, id))
-                .collect();
+            let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
             sorted.sort_unstable();
-            let keys: Vec<Key> = sorted
-                .into_iter()
-                .map(|(_, bytes, id)| (bytes, id))
-                .collect();
+            let keys: Vec<Key> = sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect();
             trie.place(root as u32, &keys);
         }
         trie.nodes.shrink_to_fit();
@@ -71,11 +61,7 @@ impl Trie {
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self {
-            nodes: Vec::new(),
-            free: Vec::new(),
-            open: Vec::new(),
-        };
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new() };
         trie.open_block();
         trie.take(root(Position::Initial), NO_PARENT);
         trie.take(root(Position::Continuation), NO_PARENT);
@@ -85,9 +71,7 @@ impl Trie {
     /// Bytes of memory it holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>()
-            + self.free.capacity() * size_of::<Bits>()
-            + self.open.capacity() * 4
+        self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * size_of::<Bits>() + self.open.capacity() * 4
     }
 
     /// The longest token that `bytes` begins with, and its length.
@@ -101,12 +85,7 @@ impl Trie {
 
     /// Calls `found` with each token that `bytes` begins with, and its length, shortest first.
     #[inline]
-    pub fn prefixes(
-        &self,
-        position: Position,
-        bytes: &[u8],
-        mut found: impl FnMut(TokenId, usize),
-    ) {
+    pub fn prefixes(&self, position: Position, bytes: &[u8], mut found: impl FnMut(TokenId, usize)) {
         let mut at = root(position);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
@@ -148,17 +127,14 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end = surface.iter().fold(root(position), |at, &byte| {
-            self.child(at, byte).unwrap_or_else(|| self.add(at, byte))
-        });
+        let end =
+            surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
         self.nodes[end as usize].id = id;
     }
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
-        let end = surface
-            .iter()
-            .try_fold(root(position), |at, &byte| self.child(at, byte));
+        let end = surface.iter().try_fold(root(position), |at, &byte| self.child(at, byte));
         if let Some(end) = end.filter(|_| !surface.is_empty()) {
             self.nodes[end as usize].id = NONE;
         }
@@ -179,9 +155,7 @@ impl Trie {
             }
             let longer = range.start + longer..range.end;
             let mut labels = Bits::default();
-            keys[longer.clone()]
-                .iter()
-                .for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
+            keys[longer.clone()].iter().for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
             let base = if longer.is_empty() {
                 continue;
             } else {
@@ -238,16 +212,11 @@ impl Trie {
     /// A base at which all labels fall on free nodes.
     fn find_base(&mut self, labels: &Bits) -> u32 {
         let tried = self.open.iter().rev().take(TRIED_BLOCKS);
-        let fits =
-            |&block: &u32| first_fit(&self.free[block as usize], labels).map(|x| block * BLOCK + x);
-        if let Some(base) = tried
-            .filter(|block| has_room(&self.free[**block as usize]))
-            .find_map(fits)
-        {
+        let fits = |&block: &u32| first_fit(&self.free[block as usize], labels).map(|x| block * BLOCK + x);
+        if let Some(base) = tried.filter(|block| has_room(&self.free[**block as usize])).find_map(fits) {
             return base;
         }
-        self.open
-            .retain(|&block| has_room(&self.free[block as usize]));
+        self.open.retain(|&block| has_room(&self.free[block as usize]));
         self.open_block() * BLOCK
     }
 
@@ -309,13 +278,11 @@ fn groups<'k>(
     depth: usize,
 ) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + 'k {
     let mut start = range.start;
-    keys[range]
-        .chunk_by(move |a, b| a.0[depth] == b.0[depth])
-        .map(move |chunk| {
-            let run = start..start + chunk.len();
-            start = run.end;
-            (chunk[0].0[depth], run)
-        })
+    keys[range].chunk_by(move |a, b| a.0[depth] == b.0[depth]).map(move |chunk| {
+        let run = start..start + chunk.len();
+        start = run.end;
+        (chunk[0].0[depth], run)
+    })
 }
 
 /// Some `x` for which `x ^ label` is free for every label.
@@ -331,9 +298,7 @@ fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
             let label = word as u32 * 64 + bits.trailing_zeros();
             bits &= bits - 1;
             let moved = xor_permuted(free, label);
-            fits.iter_mut()
-                .zip(moved)
-                .for_each(|(fit, moved)| *fit &= moved);
+            fits.iter_mut().zip(moved).for_each(|(fit, moved)| *fit &= moved);
         }
     }
     first(&fits)
@@ -363,11 +328,7 @@ fn xor_permuted(set: &Bits, label: u32) -> Bits {
     let words = label as usize / 64;
     std::array::from_fn(|i| {
         let mut word = set[i ^ words];
-        for (bit, low) in LOW
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| label >> bit & 1 == 1)
-        {
+        for (bit, low) in LOW.iter().enumerate().filter(|(bit, _)| label >> bit & 1 == 1) {
             word = (word & low) << (1 << bit) | word >> (1 << bit) & low;
         }
         word
@@ -384,10 +345,7 @@ mod tests {
     type Keys = BTreeMap<(Position, Vec<u8>), TokenId>;
 
     fn longest_by_scan(keys: &Keys, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
-        (1..=bytes.len()).rev().find_map(|len| {
-            keys.get(&(position, bytes[..len].to_vec()))
-                .map(|id| (*id, len))
-        })
+        (1..=bytes.len()).rev().find_map(|len| keys.get(&(position, bytes[..len].to_vec())).map(|id| (*id, len)))
     }
 
     fn position() -> impl Strategy<Value = Position> {
@@ -437,9 +395,7 @@ mod tests {
 
     #[test]
     fn segments_by_longest_match() {
-        let vocabulary =
-            Vocabulary::new(["[UNK]", "un", "unaff", "##able", "##aff"], "##", "[UNK]")
-                .expect("valid");
+        let vocabulary = Vocabulary::new(["[UNK]", "un", "unaff", "##able", "##aff"], "##", "[UNK]").expect("valid");
         let trie = Trie::new(&vocabulary);
         let mut pieces = vec![7];
         assert!(trie.segment(b"unaffable", &mut pieces));

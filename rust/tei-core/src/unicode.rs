@@ -166,11 +166,7 @@ mod tests {
             ('İ', false, true, "i\u{307}"),
             ('豈', true, true, "豈"),
         ] {
-            assert_eq!(
-                folded(c, strip, lower),
-                want,
-                "{c} strip={strip} lower={lower}"
-            );
+            assert_eq!(folded(c, strip, lower), want, "{c} strip={strip} lower={lower}");
         }
     }
 

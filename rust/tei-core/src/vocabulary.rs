@@ -48,10 +48,7 @@ impl Vocabulary {
             vocabulary.push(token.as_ref())?;
         }
         let size = vocabulary.len();
-        let missing = || Error::NoUnknownToken {
-            token: unknown_token.to_owned(),
-            size,
-        };
+        let missing = || Error::NoUnknownToken { token: unknown_token.to_owned(), size };
         vocabulary.unknown = vocabulary.id(unknown_token).ok_or_else(missing)?;
         Ok(vocabulary)
     }
@@ -59,19 +56,13 @@ impl Vocabulary {
     fn push(&mut self, token: &str) -> Result<()> {
         let id = self.len() as TokenId;
         if let Some(first) = self.id(token) {
-            return Err(Error::DuplicateToken {
-                token: token.to_owned(),
-                first,
-                second: id,
-            });
+            return Err(Error::DuplicateToken { token: token.to_owned(), first, second: id });
         }
         self.text.push_str(token);
         self.ends.push(self.text.len());
         let hash = self.hasher.hash_one(token);
         let (text, ends, hasher) = (&self.text, &self.ends, &self.hasher);
-        self.index.insert_unique(hash, id, |&id| {
-            hasher.hash_one(slice(text, ends, id as usize))
-        });
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(slice(text, ends, id as usize)));
         Ok(())
     }
 
@@ -105,9 +96,7 @@ impl Vocabulary {
     /// The id of a token.
     #[must_use]
     pub fn id(&self, token: &str) -> Option<TokenId> {
-        self.index
-            .find(self.hasher.hash_one(token), |&id| self.token(id) == token)
-            .copied()
+        self.index.find(self.hasher.hash_one(token), |&id| self.token(id) == token).copied()
     }
 
     /// All tokens in id order.
@@ -158,8 +147,7 @@ mod tests {
 
     #[test]
     fn knows_tokens_ids_and_positions() {
-        let vocabulary =
-            Vocabulary::new(["[UNK]", "play", "##ing", "##"], "##", "[UNK]").expect("valid");
+        let vocabulary = Vocabulary::new(["[UNK]", "play", "##ing", "##"], "##", "[UNK]").expect("valid");
         assert_eq!(vocabulary.id("##ing"), Some(2));
         assert_eq!(vocabulary.surface(2), ("ing", Position::Continuation));
         assert_eq!(vocabulary.surface(3), ("##", Position::Initial));
@@ -169,21 +157,8 @@ mod tests {
     #[test]
     fn refuses_duplicates_and_a_missing_unknown_token() {
         let twice = Vocabulary::new(["a", "b", "a"], "##", "a").err();
-        assert_eq!(
-            twice,
-            Some(Error::DuplicateToken {
-                token: "a".into(),
-                first: 0,
-                second: 2
-            })
-        );
+        assert_eq!(twice, Some(Error::DuplicateToken { token: "a".into(), first: 0, second: 2 }));
         let missing = Vocabulary::new(["a"], "##", "[UNK]").err();
-        assert_eq!(
-            missing,
-            Some(Error::NoUnknownToken {
-                token: "[UNK]".into(),
-                size: 1
-            })
-        );
+        assert_eq!(missing, Some(Error::NoUnknownToken { token: "[UNK]".into(), size: 1 }));
     }
 }

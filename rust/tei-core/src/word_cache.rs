@@ -29,15 +29,9 @@ impl WordCache {
     /// A cache of 2 to the power of `bits` slots, 32 bytes each, hashed with `seed`.
     #[must_use]
     pub fn new(bits: u32, seed: u64) -> Self {
-        let empty = Slot {
-            key: 0,
-            ids: [0; INLINE],
-        };
+        let empty = Slot { key: 0, ids: [0; INLINE] };
         let pairs = vec![[empty; 2]; 1 << bits.saturating_sub(1)].into_boxed_slice();
-        Self {
-            pairs,
-            seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
-        }
+        Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
     }
 
     /// The ids of a word, the first [`INLINE`] places of which `count` are filled.
@@ -60,10 +54,7 @@ impl WordCache {
         if ids.len() > INLINE {
             return;
         }
-        let mut slot = Slot {
-            key: word.bits() | (ids.len() as u128) << COUNT,
-            ids: [0; INLINE],
-        };
+        let mut slot = Slot { key: word.bits() | (ids.len() as u128) << COUNT, ids: [0; INLINE] };
         slot.ids[..ids.len()].copy_from_slice(ids);
         let place = self.place(word);
         let pair = &mut self.pairs[place];
@@ -81,9 +72,7 @@ impl WordCache {
 
 impl std::fmt::Debug for WordCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WordCache")
-            .field("slots", &(self.pairs.len() * 2))
-            .finish_non_exhaustive()
+        f.debug_struct("WordCache").field("slots", &(self.pairs.len() * 2)).finish_non_exhaustive()
     }
 }
 

@@ -79,9 +79,7 @@ impl WordCounts {
     /// Sum of all counts, at most [`u64::MAX`].
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The sum of two counts.
@@ -94,10 +92,7 @@ impl WordCounts {
     #[must_use]
     #[expect(clippy::cast_sign_loss, reason = "the factor is not negative")]
     pub fn decayed(&self, factor: f64) -> Self {
-        Self::from_pairs(
-            self.iter()
-                .map(|(word, count)| (word, (count as f64 * factor.max(0.0)).round() as u64)),
-        )
+        Self::from_pairs(self.iter().map(|(word, count)| (word, (count as f64 * factor.max(0.0)).round() as u64)))
     }
 }
 
@@ -106,15 +101,10 @@ impl WordCounts {
 pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> Counter {
     let parts = map_units(texts, threads, |texts| {
         let mut counter = Counter::default();
-        texts
-            .iter()
-            .for_each(|text| encoder.visit_words(text, &mut counter));
+        texts.iter().for_each(|text| encoder.visit_words(text, &mut counter));
         counter
     });
-    parts
-        .into_iter()
-        .reduce(|all, part| all.absorb(&part))
-        .unwrap_or_default()
+    parts.into_iter().reduce(|all, part| all.absorb(&part)).unwrap_or_default()
 }
 
 /// Counts while they are collected.
@@ -127,8 +117,7 @@ pub struct Counter {
 }
 
 fn hash(word: &[u8]) -> u64 {
-    static SECRETS: std::sync::LazyLock<RapidSecrets> =
-        std::sync::LazyLock::new(|| RapidSecrets::seed(crate::seed()));
+    static SECRETS: std::sync::LazyLock<RapidSecrets> = std::sync::LazyLock::new(|| RapidSecrets::seed(crate::seed()));
     rapidhash_v3_seeded(word, &SECRETS)
 }
 
@@ -138,12 +127,7 @@ impl Counter {
         if count == 0 || word.is_empty() {
             return;
         }
-        let Self {
-            bytes,
-            ends,
-            counts,
-            index,
-        } = self;
+        let Self { bytes, ends, counts, index } = self;
         let entry = index.entry(
             hash(word),
             |&i| slice(bytes, ends, i as usize) == word,
@@ -177,15 +161,9 @@ impl Counter {
     pub fn finish(self) -> WordCounts {
         let word = |i: usize| slice(&self.bytes, &self.ends, i);
         let mut order: Vec<usize> = (0..self.counts.len()).collect();
-        order.sort_unstable_by(|&a, &b| {
-            self.counts[b]
-                .cmp(&self.counts[a])
-                .then_with(|| word(a).cmp(word(b)))
-        });
-        let mut sorted = WordCounts {
-            counts: order.iter().map(|&i| self.counts[i]).collect(),
-            ..WordCounts::default()
-        };
+        order.sort_unstable_by(|&a, &b| self.counts[b].cmp(&self.counts[a]).then_with(|| word(a).cmp(word(b))));
+        let mut sorted =
+            WordCounts { counts: order.iter().map(|&i| self.counts[i]).collect(), ..WordCounts::default() };
         for i in order {
             sorted.bytes.extend_from_slice(word(i));
             sorted.ends.push(sorted.bytes.len());
@@ -225,20 +203,14 @@ mod tests {
     #[test]
     fn orders_by_count_then_bytes() {
         let counts = WordCounts::from_pairs([("b", 1), ("a", 1), ("c", 2), ("a", 0), ("c", 3)]);
-        assert_eq!(
-            counts.iter().collect::<Vec<_>>(),
-            [("c", 5), ("a", 1), ("b", 1)]
-        );
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("c", 5), ("a", 1), ("b", 1)]);
         assert_eq!(counts.total(), 7);
     }
 
     #[test]
     fn adds_and_decays() {
         let counts = WordCounts::from_pairs([("a", 3), ("b", 1)]);
-        assert_eq!(
-            counts.merged(&counts),
-            WordCounts::from_pairs([("a", 6), ("b", 2)])
-        );
+        assert_eq!(counts.merged(&counts), WordCounts::from_pairs([("a", 6), ("b", 2)]));
         assert_eq!(counts.decayed(0.4), WordCounts::from_pairs([("a", 1)]));
     }
 }

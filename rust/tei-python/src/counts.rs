@@ -20,9 +20,7 @@ impl WordCounts {
     /// Counts from pairs of word and count; equal words are added up.
     #[staticmethod]
     fn from_pairs(pairs: Vec<(String, u64)>) -> Self {
-        Self {
-            core: Core::from_pairs(pairs),
-        }
+        Self { core: Core::from_pairs(pairs) }
     }
 
     /// The `n` most frequent words with their counts; all if None.
@@ -38,16 +36,12 @@ impl WordCounts {
 
     /// The sum of two counts.
     fn merged(&self, py: Python<'_>, other: &Self) -> Self {
-        Self {
-            core: py.detach(|| self.core.merged(&other.core)),
-        }
+        Self { core: py.detach(|| self.core.merged(&other.core)) }
     }
 
     /// Every count times `factor`, rounded; what rounds to zero is left out.
     fn decayed(&self, py: Python<'_>, factor: f64) -> Self {
-        Self {
-            core: py.detach(|| self.core.decayed(factor)),
-        }
+        Self { core: py.detach(|| self.core.decayed(factor)) }
     }
 
     /// The counts as bytes that carry their scheme, a version and a checksum.
@@ -58,9 +52,7 @@ impl WordCounts {
     /// Reads what `to_bytes` wrote: the counts and the scheme.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<(Self, String)> {
-        let (core, scheme) = py
-            .detach(|| Core::from_bytes(data))
-            .map_err(|e| to_python(&e))?;
+        let (core, scheme) = py.detach(|| Core::from_bytes(data)).map_err(|e| to_python(&e))?;
         Ok((Self { core }, scheme))
     }
 
@@ -83,25 +75,17 @@ pub struct WordCounter {
 impl WordCounter {
     #[new]
     fn new() -> Self {
-        Self {
-            counter: Mutex::default(),
-        }
+        Self { counter: Mutex::default() }
     }
 
     /// Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
-    fn add(
-        &self,
-        py: Python<'_>,
-        encoder: &Encoder,
-        texts: &Bound<'_, PyAny>,
-        threads: usize,
-    ) -> PyResult<()> {
+    fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
         let texts = Texts::new(texts)?;
         let texts = texts.borrow()?;
         py.detach(|| {
-            let counted = count_words(&encoder.core, &texts, threads);
+            let batch = count_words(&encoder.core, &texts, threads);
             let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-            *counter = std::mem::take(&mut *counter).absorb(&counted);
+            *counter = std::mem::take(&mut *counter).absorb(&batch);
         });
         Ok(())
     }
@@ -109,11 +93,8 @@ impl WordCounter {
     /// What has been counted; the counter begins anew.
     fn finish(&self, py: Python<'_>) -> WordCounts {
         py.detach(|| {
-            let counter =
-                std::mem::take(&mut *self.counter.lock().unwrap_or_else(PoisonError::into_inner));
-            WordCounts {
-                core: counter.finish(),
-            }
+            let counter = std::mem::take(&mut *self.counter.lock().unwrap_or_else(PoisonError::into_inner));
+            WordCounts { core: counter.finish() }
         })
     }
 }

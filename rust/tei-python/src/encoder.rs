@@ -13,6 +13,8 @@ use crate::texts::{Texts, text};
 
 /// Ids, character offsets and word numbers of one text.
 type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
+/// Ids of all rows, and where each row begins.
+type Rows<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>);
 /// An added token: id, content, `single_word`, `lstrip`, `rstrip`, `normalized`, `in_model`.
 type Added = (u32, String, bool, bool, bool, bool, bool);
 
@@ -39,20 +41,13 @@ impl Encoder {
         added_tokens: Vec<Added>,
     ) -> PyResult<Self> {
         let (clean_text, split_ideographs, strip_accents, lowercase) = normalizer;
-        let normalizer = Normalizer {
-            clean_text,
-            split_ideographs,
-            strip_accents,
-            lowercase,
-        };
+        let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
         let added = added_tokens.into_iter().map(added_token).collect();
         let core = py.detach(|| {
             let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
             Core::new(vocabulary, normalizer, added, max_word_chars)
         });
-        Ok(Self {
-            core: core.map_err(|e| to_python(&e))?,
-        })
+        Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }
 
     /// Ids, character offsets and word numbers of one text.
@@ -69,12 +64,7 @@ impl Encoder {
     ///
     /// threads: 0 chooses by the size of the batch.
     #[pyo3(signature = (texts, threads))]
-    fn encode_batch<'py>(
-        &self,
-        py: Python<'py>,
-        texts: &Bound<'py, PyAny>,
-        threads: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>)> {
+    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Rows<'py>> {
         let texts = Texts::new(texts)?;
         let texts = texts.borrow()?;
         let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, &texts, threads));
@@ -113,16 +103,6 @@ impl Encoder {
     }
 }
 
-fn added_token(
-    (id, content, single_word, lstrip, rstrip, normalized, in_model): Added,
-) -> AddedToken {
-    AddedToken {
-        id,
-        content,
-        single_word,
-        lstrip,
-        rstrip,
-        normalized,
-        in_model,
-    }
+fn added_token((id, content, single_word, lstrip, rstrip, normalized, in_model): Added) -> AddedToken {
+    AddedToken { id, content, single_word, lstrip, rstrip, normalized, in_model }
 }

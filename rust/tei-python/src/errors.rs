@@ -22,9 +22,7 @@ pub fn to_python(error: &Error) -> PyErr {
 /// Makes an exception of a class of `tei.errors`.
 pub fn raise(class: &str, message: String) -> PyErr {
     Python::attach(|py| {
-        let class = py
-            .import("tei.errors")
-            .and_then(|module| module.getattr(class));
+        let class = py.import("tei.errors").and_then(|module| module.getattr(class));
         match class.and_then(|class| class.call1((message.as_str(),))) {
             Ok(exception) => PyErr::from_value(exception),
             Err(_) => PyRuntimeError::new_err(message),

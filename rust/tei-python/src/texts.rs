@@ -14,28 +14,15 @@ impl<'py> Texts<'py> {
     /// Takes the elements of a list, a tuple or any other iterable of `str`.
     pub fn new(texts: &Bound<'py, PyAny>) -> PyResult<Self> {
         if texts.is_instance_of::<PyString>() {
-            let message =
-                "texts is one str, not a sequence of them: put it in a list, or call encode"
-                    .to_owned();
+            let message = "texts is one str, not a sequence of them: put it in a list, or call encode".to_owned();
             return Err(raise("InvalidInputError", message));
         }
         let strings = if let Ok(list) = texts.cast::<PyList>() {
-            list.iter()
-                .enumerate()
-                .map(string)
-                .collect::<PyResult<_>>()?
+            list.iter().enumerate().map(string).collect::<PyResult<_>>()?
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
-            tuple
-                .iter()
-                .enumerate()
-                .map(string)
-                .collect::<PyResult<_>>()?
+            tuple.iter().enumerate().map(string).collect::<PyResult<_>>()?
         } else {
-            texts
-                .try_iter()?
-                .enumerate()
-                .map(|(i, item)| string((i, item?)))
-                .collect::<PyResult<_>>()?
+            texts.try_iter()?.enumerate().map(|(i, item)| string((i, item?))).collect::<PyResult<_>>()?
         };
         Ok(Self(strings))
     }
@@ -46,13 +33,10 @@ impl<'py> Texts<'py> {
     }
 }
 
-fn string<'py>((index, item): (usize, Bound<'py, PyAny>)) -> PyResult<Bound<'py, PyString>> {
+fn string((index, item): (usize, Bound<'_, PyAny>)) -> PyResult<Bound<'_, PyString>> {
     item.cast_into::<PyString>().map_err(|error| {
         let class = error.into_inner().get_type().to_string();
-        raise(
-            "InvalidInputError",
-            format!("texts[{index}] is {class}, not str: convert it first, or leave it out"),
-        )
+        raise("InvalidInputError", format!("texts[{index}] is {class}, not str: convert it first, or leave it out"))
     })
 }
 
@@ -61,9 +45,7 @@ pub fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     match string.to_str() {
         Ok(text) => Ok(Cow::Borrowed(text)),
         Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(string.py()) => {
-            let bytes: Vec<u8> = string
-                .call_method1("encode", ("utf-8", "surrogatepass"))?
-                .extract()?;
+            let bytes: Vec<u8> = string.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?;
             Ok(Cow::Owned(without_surrogates(bytes)))
         }
         Err(error) => Err(error),

@@ -18,30 +18,14 @@ pub fn train(
     continuation_prefix: String,
     max_word_chars: usize,
 ) -> PyResult<Vec<String>> {
-    let options = Options {
-        vocab_size,
-        min_count,
-        special_tokens,
-        continuation_prefix,
-        max_word_chars,
-    };
-    py.detach(|| trainer::train(&counts.core, &options))
-        .map_err(|error| to_python(&error))
+    let options = Options { vocab_size, min_count, special_tokens, continuation_prefix, max_word_chars };
+    py.detach(|| trainer::train(&counts.core, &options)).map_err(|error| to_python(&error))
 }
 
 /// A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
 #[pyfunction]
 pub fn normalize(text: &str, switches: (bool, bool, bool, bool)) -> String {
     let (clean_text, split_ideographs, strip_accents, lowercase) = switches;
-    let normalizer = Normalizer {
-        clean_text,
-        split_ideographs,
-        strip_accents,
-        lowercase,
-    };
-    normalizer
-        .normalize(text, 0)
-        .into_iter()
-        .map(|aligned| aligned.c)
-        .collect()
+    let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
+    normalizer.normalize(text, 0).into_iter().map(|aligned| aligned.c).collect()
 }

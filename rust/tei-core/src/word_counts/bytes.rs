@@ -24,13 +24,7 @@ impl WordCounts {
             put_text(&mut body, self.bytes(i));
             before = self.count(i);
         }
-        [
-            MAGIC,
-            &VERSION.to_le_bytes()[..],
-            &rapidhash_v3(&body).to_le_bytes(),
-            &body,
-        ]
-        .concat()
+        [MAGIC, &VERSION.to_le_bytes()[..], &rapidhash_v3(&body).to_le_bytes(), &body].concat()
     }
 
     /// Reads what [`WordCounts::to_bytes`] wrote: the counts and the scheme.
@@ -54,9 +48,7 @@ fn read(bytes: &[u8]) -> Result<(WordCounts, String), String> {
     if rapidhash_v3(body).to_le_bytes() != header[12..] {
         return Err("they are truncated or altered, their checksum does not fit".into());
     }
-    Reader { rest: body }
-        .counts()
-        .ok_or_else(|| "their content contradicts itself".into())
+    Reader { rest: body }.counts().ok_or_else(|| "their content contradicts itself".into())
 }
 
 struct Reader<'b> {
@@ -69,9 +61,7 @@ impl<'b> Reader<'b> {
         let (words, mut before) = (self.number()?, u64::MAX);
         let mut counts = WordCounts::default();
         for i in 0..words {
-            let count = before
-                .checked_sub(self.number()?)
-                .filter(|&count| count > 0)?;
+            let count = before.checked_sub(self.number()?).filter(|&count| count > 0)?;
             let word = self.text()?;
             let ordered = i == 0 || count < before || counts.bytes(i as usize - 1) < word;
             if !ordered || word.is_empty() || std::str::from_utf8(word).is_err() {
@@ -133,13 +123,7 @@ mod tests {
 
     /// Bytes with a header that fits them.
     fn sealed(body: &[u8]) -> Vec<u8> {
-        [
-            MAGIC,
-            &VERSION.to_le_bytes()[..],
-            &rapidhash_v3(body).to_le_bytes(),
-            body,
-        ]
-        .concat()
+        [MAGIC, &VERSION.to_le_bytes()[..], &rapidhash_v3(body).to_le_bytes(), body].concat()
     }
 
     proptest! {
