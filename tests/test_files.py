@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tei.errors import FileFormatError, OutputExistsError
 from tei.files import atomic_directory, dump_document, load_document, parse_document, write_atomic
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from plans import plan_between, random_plan
 from tei.errors import FileFormatError, InvalidInputError, MismatchError, TeiError, VocabularyError
 from tei.plan import Pieces, ResizePlan
