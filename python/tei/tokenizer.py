@@ -227,7 +227,7 @@ class Tokenizer:
             >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
             [0, 1, 3]
         """
-        threads = {None: 0, True: _core.cpu_count(), False: 1}[parallel]
+        threads = 0 if parallel is None else _core.cpu_count() if parallel else 1
         return Ragged(*self._encoder.encode_batch(texts, threads))
 
     def decode(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> str:
