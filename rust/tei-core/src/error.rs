@@ -18,7 +18,9 @@ pub enum Error {
         second: u32,
     },
     /// The unknown token is not part of the vocabulary.
-    #[error("unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses")]
+    #[error(
+        "unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses"
+    )]
     NoUnknownToken {
         /// The unknown token asked for.
         token: String,
@@ -75,5 +77,11 @@ pub enum Error {
         available: usize,
         /// Least count of a pair that is merged.
         min_count: u64,
+    },
+    /// Bytes that should hold word counts do not.
+    #[error("word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy")]
+    BrokenCounts {
+        /// What is wrong with them.
+        reason: String,
     },
 }

@@ -186,7 +186,9 @@ impl PairCounts {
     fn subtract(&mut self, word: u32) {
         let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
         let (count, totals) = (self.counts[word as usize], &mut self.pairs.counts);
-        mergeable(&self.joints[start..start + len - 1], |pair| totals[pair as usize] -= count);
+        mergeable(&self.joints[start..start + len - 1], |pair| {
+            totals[pair as usize] -= count;
+        });
     }
 
     /// Adds a word's pairs to the counts, and notes the word for those from `first` on.

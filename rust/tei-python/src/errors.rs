@@ -9,6 +9,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
+        Error::BrokenCounts { .. } => "FileFormatError",
         _ => "InvalidInputError",
     }
 }
