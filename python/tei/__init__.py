@@ -57,8 +57,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what needs torch when it is first asked for."""
+    """Loads what takes long, or needs torch, when it is first asked for."""
     if name == "adapt":
         return import_module("tei.torch.adapt").adapt
+    if name == "__version__":
+        return import_module("importlib.metadata").version("tei")
     msg = f"module 'tei' has no attribute {name!r}"
     raise AttributeError(msg)
