@@ -63,7 +63,9 @@ fn flags(c: char, strip: bool) -> u32 {
         flags |= WORD;
     }
     let mut moves = false;
-    decompose_canonical(c, |d| moves |= canonical_combining_class(d) != 0 && !d.is_mark_nonspacing());
+    decompose_canonical(c, |d| {
+        moves |= canonical_combining_class(d) != 0 && !d.is_mark_nonspacing();
+    });
     if strip && moves {
         flags |= NONSTARTER;
     }
@@ -109,17 +111,24 @@ fn table(strip: bool, lower: bool, expansions: &mut Vec<u32>, seen: &mut HashMap
             blocks.len() / BLOCK - 1
         }));
     }
-    format!("Folding {{ index: &{index:?}, entries: &{blocks:?} }}")
+    format!("Folding {{ index: &[{}], entries: &[{}] }}", lines(&index), lines(&blocks))
+}
+
+/// Numbers, sixteen a line: a compiler message that quotes one line of this file must stay short.
+fn lines<N: std::fmt::Display>(numbers: &[N]) -> String {
+    let line = |chunk: &[N]| chunk.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    numbers.chunks(16).map(line).collect::<Vec<_>>().join(",\n")
 }
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let (mut expansions, mut seen) = (Vec::new(), HashMap::new());
-    let mut source = String::from("static FOLDINGS: [Folding; 4] = [\n");
+    let mut source = String::from("pub(super) static FOLDINGS: [Folding; 4] = [\n");
     for (strip, lower) in [(false, false), (false, true), (true, false), (true, true)] {
         writeln!(source, "{},", table(strip, lower, &mut expansions, &mut seen)).expect("write to a string");
     }
-    writeln!(source, "];\nstatic EXPANSIONS: &[u32] = &{expansions:?};").expect("write to a string");
+    writeln!(source, "];\npub(super) static EXPANSIONS: &[u32] = &[{}];", lines(&expansions))
+        .expect("write to a string");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     std::fs::write(std::path::Path::new(&out).join("unicode_tables.rs"), source).expect("write the tables");
 }

@@ -4,7 +4,12 @@
 //! and lowercasing. Decomposition here is per character; where canonical *re-ordering* of marks could show, the entry
 //! is a [`Entry::is_nonstarter`] and the caller takes the exact path (see `aligned.rs`).
 
-include!(concat!(env!("OUT_DIR"), "/unicode_tables.rs"));
+#[allow(clippy::unreadable_literal, reason = "generated")]
+mod tables {
+    use super::Folding;
+    include!(concat!(env!("OUT_DIR"), "/unicode_tables.rs"));
+}
+use tables::{EXPANSIONS, FOLDINGS};
 
 const BLOCK_BITS: u32 = 7;
 const VALUE: u32 = (1 << 21) - 1;

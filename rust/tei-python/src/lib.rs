@@ -2,7 +2,10 @@
 mod counts;
 mod encoder;
 mod errors;
+mod grow;
 mod texts;
+mod trim;
+mod usage;
 
 use pyo3::prelude::*;
 
@@ -21,4 +24,10 @@ mod _core {
     use crate::cpu_count;
     #[pymodule_export]
     use crate::encoder::Encoder;
+    #[pymodule_export]
+    use crate::grow::grow;
+    #[pymodule_export]
+    use crate::trim::{trim_along, trim_order};
+    #[pymodule_export]
+    use crate::usage::{alphabet, count_usage, hold_out, spell};
 }
