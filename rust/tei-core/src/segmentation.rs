@@ -51,7 +51,7 @@ impl Paths {
     /// Empty paths with room for so many tokens each.
     pub(crate) fn new(rooms: impl Iterator<Item = usize>) -> Self {
         let mut end = 0;
-        let starts: Vec<usize> = rooms.map(|room| std::mem::replace(&mut end, end + room)).collect();
+        let starts: Vec<usize> = rooms.map(|room| advance(&mut end, room)).collect();
         Self { lens: vec![0; starts.len()], pieces: vec![0; end], starts }
     }
 
@@ -195,7 +195,7 @@ impl<'a> Segmentation<'a> {
     /// Pieces of the `i`-th word, with where in it they begin.
     pub(crate) fn located(&self, i: u32) -> impl Iterator<Item = (TokenId, usize)> {
         let mut start = 0;
-        let locate = move |&id: &TokenId| (id, std::mem::replace(&mut start, start + self.sizes[id as usize] as usize));
+        let locate = move |&id: &TokenId| (id, advance(&mut start, self.sizes[id as usize] as usize));
         self.paths.get(i).iter().map(locate)
     }
 
@@ -222,6 +222,12 @@ impl<'a> Segmentation<'a> {
             self.emitted[token as usize] = change(self.emitted[token as usize], count);
         }
     }
+}
+
+/// Moves a position on; where it was.
+fn advance(at: &mut usize, by: usize) -> usize {
+    *at += by;
+    *at - by
 }
 
 fn size_of_token(encoder: &Encoder, id: TokenId) -> u32 {

@@ -240,7 +240,11 @@ impl<'a> Trimmer<'a> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
-        touched.iter().filter(|&&id| self.pending[id as usize]).for_each(|&id| self.push(id));
+        for &id in &touched {
+            if self.pending[id as usize] {
+                self.push(id);
+            }
+        }
         touched.clear();
         self.touched = touched;
     }
