@@ -3,6 +3,7 @@
 # Files and sources are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,8 +12,6 @@ from tei.errors import EmptySourceError, FileFormatError, InvalidInputError
 from tei.scheme import Scheme
 
 if TYPE_CHECKING:
-    import os
-
     from tei.sources import Source
 
 __all__ = ["WordCounts", "count_words"]

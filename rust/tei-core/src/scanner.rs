@@ -19,6 +19,11 @@ pub trait Words {
     fn ascii(&mut self, byte: u8);
     /// A word that is one character outside ASCII.
     fn character(&mut self, c: char);
+    /// A word that is one of the 20,992 unified ideographs from U+4E00 on.
+    #[inline]
+    fn ideograph(&mut self, c: char) {
+        self.character(c);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +77,13 @@ impl Scanner {
                         self.scan_slowly(text, at, scratch, words)
                     }
                 }
-                Class::Other => self.scan_slowly(text, at, scratch, words),
+                Class::Other => match ideograph_at(bytes, at) {
+                    Some(c) if self.normalizer.split_ideographs => {
+                        words.ideograph(c);
+                        at + 3
+                    }
+                    _ => self.scan_slowly(text, at, scratch, words),
+                },
             }
         }
     }
@@ -91,7 +102,7 @@ impl Scanner {
         bytes.get(at).is_none_or(|&b| matches!(self.classes[usize::from(b)], Class::Space | Class::Punctuation))
     }
 
-    /// Scans from `at`, character by character, until an ASCII boundary ends a word; returns where that is.
+    /// Scans from `at`, character by character, until ASCII or an ideograph ends a word; returns where that is.
     fn scan_slowly<W: Words>(&self, text: &str, at: usize, scratch: &mut Vec<u8>, words: &mut W) -> usize {
         scratch.clear();
         let mut word_start = at;
@@ -110,6 +121,10 @@ impl Scanner {
                     _ => scratch.push(c as u8),
                 }
                 continue;
+            }
+            if is_unified_ideograph(c) && self.normalizer.split_ideographs {
+                flush(scratch, words);
+                return at + i;
             }
             let entry = self.folding.entry(c);
             if entry.is_nonstarter() {
@@ -155,6 +170,18 @@ fn ascii_class(byte: u8, clean: bool) -> Class {
         0..=127 => Class::Word,
         _ => Class::Other,
     }
+}
+
+fn is_unified_ideograph(c: char) -> bool {
+    matches!(c, '\u{4E00}'..='\u{9FFF}')
+}
+
+/// The unified ideograph that begins at a byte of UTF-8 text, if one does; each folds to itself under every option.
+#[inline]
+fn ideograph_at(bytes: &[u8], at: usize) -> Option<char> {
+    let &[a @ 0xE4..=0xE9, b, c] = bytes.get(at..)?.first_chunk::<3>()? else { return None };
+    let code = u32::from(a & 15) << 12 | u32::from(b & 63) << 6 | u32::from(c & 63);
+    char::from_u32(code).filter(|&c| is_unified_ideograph(c))
 }
 
 #[inline]

@@ -34,36 +34,45 @@ impl WordCache {
         Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
     }
 
-    /// The ids of a word, the first [`INLINE`] places of which `count` are filled.
+    /// The ids of a word, the first [`INLINE`] places of which `count` are filled; `place` is that of the word.
     #[inline]
     #[must_use]
-    pub fn get(&self, word: PackedWord) -> Option<([TokenId; INLINE], usize)> {
-        let [first, second] = &self.pairs[self.place(word)];
-        let slot = if (first.key & KEY) == word.bits() {
-            first
-        } else if (second.key & KEY) == word.bits() {
-            second
-        } else {
-            return None;
-        };
-        Some((slot.ids, (slot.key >> COUNT) as usize))
+    pub fn get(&self, word: PackedWord, place: usize) -> Option<(&[TokenId; INLINE], usize)> {
+        let pair = &self.pairs[place];
+        // Which of the two it is cannot be predicted, so it is computed.
+        let slot = &pair[usize::from((pair[0].key & KEY) != word.bits())];
+        ((slot.key & KEY) == word.bits()).then_some((&slot.ids, (slot.key >> COUNT) as usize))
+    }
+
+    /// Asks for the memory that a later [`WordCache::get`] at `place` will read.
+    #[inline]
+    pub fn prefetch(&self, place: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.pairs.as_ptr().wrapping_add(place).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = place;
     }
 
     /// Remembers a word of at most [`INLINE`] ids.
-    pub fn insert(&mut self, word: PackedWord, ids: &[TokenId]) {
+    pub fn insert(&mut self, word: PackedWord, place: usize, ids: &[TokenId]) {
         if ids.len() > INLINE {
             return;
         }
         let mut slot = Slot { key: word.bits() | (ids.len() as u128) << COUNT, ids: [0; INLINE] };
         slot.ids[..ids.len()].copy_from_slice(ids);
-        let place = self.place(word);
         let pair = &mut self.pairs[place];
         pair[1] = pair[0];
         pair[0] = slot;
     }
 
+    /// Where a word is kept.
     #[inline]
-    fn place(&self, word: PackedWord) -> usize {
+    #[must_use]
+    pub fn place(&self, word: PackedWord) -> usize {
         let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
         let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
         ((product >> 64) as u64 ^ product as u64) as usize & (self.pairs.len() - 1)
@@ -88,17 +97,18 @@ mod tests {
     fn remembers_the_two_last_words_of_a_pair() {
         let mut cache = WordCache::new(1, 3);
         for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
-            cache.insert(word(text), &ids);
+            cache.insert(word(text), 0, &ids);
         }
-        assert_eq!(cache.get(word("a")), None);
-        assert_eq!(cache.get(word("b")), Some(([2, 3, 0, 0], 2)));
-        assert_eq!(cache.get(word("c")), Some(([4, 5, 6, 7], 4)));
+        assert_eq!(cache.get(word("a"), 0), None);
+        assert_eq!(cache.get(word("b"), 0), Some((&[2, 3, 0, 0], 2)));
+        assert_eq!(cache.get(word("c"), 0), Some((&[4, 5, 6, 7], 4)));
     }
 
     #[test]
     fn does_not_hold_words_of_many_pieces() {
         let mut cache = WordCache::new(4, 3);
-        cache.insert(word("a"), &[1; 5]);
-        assert_eq!(cache.get(word("a")), None);
+        let place = cache.place(word("a"));
+        cache.insert(word("a"), place, &[1; 5]);
+        assert_eq!(cache.get(word("a"), place), None);
     }
 }
