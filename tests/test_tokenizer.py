@@ -115,13 +115,15 @@ def test_added_tokens_equal_those_of_tokenizers(oracle: tokenizers.Tokenizer, fl
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["bert-base-uncased", "bert-base-chinese"])
 def test_equals_tokenizers_on_real_text(data_root: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "tokenizer.json").write_bytes(lzma.open(data_root / f"vocabs/{name}/tokenizer.json.xz").read())
+    packed = (data_root / f"vocabs/{name}/tokenizer.json.xz").read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(lzma.decompress(packed))
     oracle = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     oracle.no_padding()
     oracle.no_truncation()
     tok, files = Tokenizer.from_pretrained(tmp_path), 0
     for path in sorted(data_root.glob("**/*.xz")):
-        texts = lzma.open(path).read(100_000).decode(errors="ignore").split("\n")
+        with lzma.open(path) as file:
+            texts = file.read(100_000).decode(errors="ignore").split("\n")
         want = [encoding.ids for encoding in oracle.encode_batch_fast(texts, add_special_tokens=False)]
         assert tok.encode_batch(texts).to_list() == want, path
         files += 1
@@ -197,9 +199,10 @@ def test_calls_as_transformers_does(
     pairs = ["1 2 3", "4", "5"] if pair else None
     try:
         want = dict(theirs(texts, pairs, **options))
-    except Exception as error:  # noqa: BLE001 -- `tokenizers` raises no narrower class
-        assert "too short" in str(error)
-        with pytest.raises(InvalidInputError, match=r"row \d"):
+    except Exception:  # noqa: BLE001 -- `tokenizers` raises no narrower class
+        want = None
+    if want is None:
+        with pytest.raises(InvalidInputError, match=r"leaves nothing of a text of \d tokens in row \d"):
             tok(texts, pairs, **options)
     else:
         assert dict(tok(texts, pairs, **options)) == want

@@ -2,7 +2,7 @@
 
 Example:
     >>> import tei
-    >>> tok = tei.Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=40, min_count=1)
+    >>> tok = tei.Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
     >>> tok.encode("Lower newest").tokens
     ['lower', 'newest']
 """
