@@ -25,7 +25,7 @@ mod _core {
     #[pymodule_export]
     use crate::encoder::Encoder;
     #[pymodule_export]
-    use crate::grow::grow;
+    use crate::grow::grow_tokens;
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]
