@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -26,7 +27,8 @@ from transformers import (
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = SPECIAL + [f"t{i}" for i in range(35)]
-IDS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+IDS = torch.tensor([[2, 7, 9, 11, 3], [2, 30, 8, 39, 3]])
+ROLES = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
 
 
@@ -41,7 +43,7 @@ def distilbert(rows: int) -> PreTrainedModel:
 
 def llama(rows: int) -> PreTrainedModel:
     return LlamaForCausalLM(
-        LlamaConfig(vocab_size=rows, num_key_value_heads=2, **SMALL, **IDS, tie_word_embeddings=False)
+        LlamaConfig(vocab_size=rows, num_key_value_heads=2, **SMALL, **ROLES, tie_word_embeddings=False)
     )
 
 
@@ -55,7 +57,7 @@ def bart(rows: int) -> PreTrainedModel:
     sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     more = {"forced_eos_token_id": 3, "decoder_start_token_id": 3, "max_position_embeddings": 32}
     return BartForConditionalGeneration(
-        BartConfig(vocab_size=rows, d_model=16, encoder_ffn_dim=24, decoder_ffn_dim=24, **sizes, **more, **IDS)
+        BartConfig(vocab_size=rows, d_model=16, encoder_ffn_dim=24, decoder_ffn_dim=24, **sizes, **more, **ROLES)
     )
 
 
@@ -80,10 +82,10 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "bert-classifier": lambda rows: bert(BertForSequenceClassification, rows, num_labels=3),
     "distilbert": distilbert,
     "roberta": lambda rows: RobertaForMaskedLM(
-        RobertaConfig(vocab_size=rows, max_position_embeddings=40, **SMALL, **{**IDS, "pad_token_id": 1})
+        RobertaConfig(vocab_size=rows, max_position_embeddings=40, **SMALL, **{**ROLES, "pad_token_id": 1})
     ),
     "gpt2": lambda rows: GPT2LMHeadModel(
-        GPT2Config(vocab_size=rows, n_embd=16, n_layer=1, n_head=2, n_positions=32, **IDS)
+        GPT2Config(vocab_size=rows, n_embd=16, n_layer=1, n_head=2, n_positions=32, **ROLES)
     ),
     "t5": t5,
     "bart": bart,
@@ -125,3 +127,38 @@ def output(model: nn.Module, ids: Tensor) -> Tensor:
         extra = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
         result = model(input_ids=ids, **extra)
     return result.logits if "logits" in result else result.last_hidden_state
+
+
+def snapshot(model: nn.Module, optimizer: Optimizer | None = None) -> dict[str, object]:
+    """Everything a vocabulary change may touch, copied."""
+    state: dict[str, object] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for name, module in model.named_modules():
+        for key in ("num_embeddings", "out_features", "padding_idx"):
+            if hasattr(module, key):
+                state[f"{name}.{key}"] = getattr(module, key)
+        for key in ("config", "generation_config"):
+            if getattr(module, key, None) is not None:
+                state[f"{name}.{key}"] = getattr(module, key).to_dict()
+    for i, values in enumerate(optimizer.state.values() if optimizer else ()):
+        state |= {f"{i}.{k}": v.clone() if isinstance(v, Tensor) else v for k, v in values.items()}
+    return state
+
+
+def assert_same(one: dict[str, object], two: dict[str, object]) -> None:
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        other = two[name]
+        if isinstance(value, Tensor):
+            assert isinstance(other, Tensor)
+            assert value.dtype == other.dtype, name
+            assert value.shape == other.shape, name
+            assert value.numpy().tobytes() == other.numpy().tobytes(), name
+        else:
+            assert value == other, name
+
+
+def train(model: nn.Module, optimizer: Optimizer, ids: Tensor = IDS, steps: int = 2) -> None:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(model, ids).backward()
+        optimizer.step()

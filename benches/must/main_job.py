@@ -131,8 +131,9 @@ def _accuracies(task: str, options: Options) -> _Accuracies:
 
 
 def _train(job: dict[str, Any] | None, training: Labelled, test: Labelled, seed: int) -> tuple[float, int]:
-    import tei.torch as tt
     from transformers import AutoModelForSequenceClassification, set_seed
+
+    import tei.torch as tt
 
     set_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(model_directory(), num_labels=training.classes)

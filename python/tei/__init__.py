@@ -1,5 +1,66 @@
-"""Fit a Transformer's sub-word vocabulary, and the embedding rows behind it, to the data it is used on."""
+"""Fit a Transformer's sub-word vocabulary, and the embedding rows behind it, to the data it is used on.
 
-from tei.errors import TeiError
+Example:
+    >>> import tei
+    >>> tok = tei.Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=40, min_count=1)
+    >>> tok.encode("Lower newest").tokens
+    ['lower', 'newest']
+"""
 
-__all__ = ["TeiError"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tei.counts import WordCounts, count_words
+from tei.encoding import Batch, Encoding, Ragged
+from tei.errors import (
+    EmptySourceError,
+    EncodingError,
+    FileFormatError,
+    InvalidInputError,
+    MismatchError,
+    OutputExistsError,
+    SizeError,
+    TeiError,
+    UnsupportedError,
+    VocabularyError,
+)
+from tei.plan import ResizePlan
+from tei.scheme import Scheme
+from tei.tokenizer import Tokenizer
+from tei.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tei.torch.adapt import adapt
+
+__all__ = [
+    "Batch",
+    "EmptySourceError",
+    "Encoding",
+    "EncodingError",
+    "FileFormatError",
+    "InvalidInputError",
+    "MismatchError",
+    "OutputExistsError",
+    "Ragged",
+    "ResizePlan",
+    "Scheme",
+    "SizeError",
+    "TeiError",
+    "Tokenizer",
+    "UnsupportedError",
+    "Vocabulary",
+    "VocabularyError",
+    "WordCounts",
+    "adapt",
+    "count_words",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what takes long, or needs torch, when it is first asked for."""
+    if name == "adapt":
+        return import_module("tei.torch.adapt").adapt
+    if name == "__version__":
+        return import_module("importlib.metadata").version("tei")
+    msg = f"module 'tei' has no attribute {name!r}"
+    raise AttributeError(msg)

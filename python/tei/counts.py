@@ -1,10 +1,13 @@
 """Word counts: how often each word occurs in a source; the input of training, usage and plans."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from tei import _core
-from tei.errors import EmptySourceError, InvalidInputError
+from tei.errors import EmptySourceError, FileFormatError, InvalidInputError
+from tei.files import write_atomic
 from tei.scheme import Scheme
 from tei.sources import Source, read_batches
 
@@ -35,12 +38,24 @@ class WordCounts:
     def from_mapping(cls, counts: Mapping[str, int] | Iterable[tuple[str, int]], scheme: Scheme | None = None) -> Self:
         """Counts made elsewhere, of words that are already normalized.
 
+        Args:
+            counts: Words and how often they occur; equal words are added up, zeros left out.
+            scheme: The scheme the words are made by; `Scheme.bert()` if None.
+
+        Raises:
+            InvalidInputError: If a word is not a str, or a count not an integer from 0 to 2**64 - 1.
+
         Example:
             >>> WordCounts.from_mapping({"a": 2, "b": 0}).most_common()
             [('a', 2)]
         """
         pairs = counts.items() if isinstance(counts, Mapping) else counts
-        return cls(_core.WordCounts.from_pairs(list(pairs)), scheme or Scheme.bert())
+        try:
+            core = _core.WordCounts.from_pairs(list(pairs))
+        except (TypeError, ValueError, OverflowError) as error:
+            msg = f"counts must pair a str with an integer from 0 to 2**64 - 1: {error}"
+            raise InvalidInputError(msg) from error
+        return cls(core, scheme or Scheme.bert())
 
     def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
         """The `n` most frequent words with their counts; all if None."""
@@ -75,6 +90,59 @@ class WordCounts:
             msg = f"factor is {factor}, must be from 0 to 1"
             raise InvalidInputError(msg)
         return WordCounts(self.core.decayed(factor), self.scheme)
+
+    def to_bytes(self) -> bytes:
+        """The counts and their scheme as bytes that carry a version and a checksum; equal counts give equal bytes."""
+        return self.core.to_bytes(self.scheme.to_json())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of [`to_bytes`][tei.counts.WordCounts.to_bytes].
+
+        Raises:
+            FileFormatError: If the bytes are anything else, truncated, altered, or of a newer version.
+
+        Example:
+            >>> counts = WordCounts.from_mapping({"a": 2})
+            >>> WordCounts.from_bytes(counts.to_bytes()) == counts
+            True
+        """
+        core, scheme = _core.WordCounts.from_bytes(data)
+        try:
+            return cls(core, Scheme.from_json(scheme))
+        except ValueError as error:
+            msg = f"word counts were made by a scheme this version of tei does not know: {error}"
+            raise FileFormatError(msg) from error
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Writes the counts to a file, atomically; counts are what training and plans start from, and can be added up."""
+        write_atomic(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: "str | os.PathLike[str]") -> Self:
+        """Reads what [`save`][tei.counts.WordCounts.save] wrote.
+
+        Raises:
+            FileFormatError: If the file is missing, or not such a file as it was written.
+        """
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except OSError as error:
+            msg = f"cannot read word counts {os.fspath(path)!r}: {error.strerror or error}"
+            raise FileFormatError(msg) from error
+        except FileFormatError as error:
+            msg = f"{os.fspath(path)!r}: {error}"
+            raise FileFormatError(msg) from error
+
+    def __eq__(self, other: object) -> bool:
+        """Equal words, counts and scheme."""
+        return isinstance(other, WordCounts) and self.scheme == other.scheme and self.core == other.core
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles by value."""
+        return type(self).from_bytes, (self.to_bytes(),)
 
     def __repr__(self) -> str:
         return f"WordCounts({len(self)} words, {self.total} occurrences)"

@@ -1,6 +1,25 @@
 """Resize plans on live torch models, and training with the result; only this package imports torch."""
 
+from tei.torch.adapt import Adapted, adapt, adapt_directory, load_model
 from tei.torch.apply import apply
 from tei.torch.archive import Archive
+from tei.torch.data import Collate, TextClassificationDataset
+from tei.torch.fidelity import Fidelity, fidelity
+from tei.torch.fine_tune import FineTuned, fine_tune
+from tei.torch.models import BagOfTokens
 
-__all__ = ["Archive", "apply"]
+__all__ = [
+    "Adapted",
+    "Archive",
+    "BagOfTokens",
+    "Collate",
+    "Fidelity",
+    "FineTuned",
+    "TextClassificationDataset",
+    "adapt",
+    "adapt_directory",
+    "apply",
+    "fidelity",
+    "fine_tune",
+    "load_model",
+]

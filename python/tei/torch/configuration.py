@@ -11,7 +11,9 @@ from tei.plan import ResizePlan
 from tei.torch.embedding import VocabularyTensor, row_modules
 from tei.torch.transaction import Transaction
 
-__all__ = ["plan_numbers"]
+__all__ = ["plan_numbers", "special_ids"]
+
+ENDINGS = ("_token_id", "_token_index")
 
 # Lists of ids that a generation must avoid: one that is gone needs no avoiding.
 AVOIDED = ("suppress_tokens", "begin_suppress_tokens")
@@ -42,6 +44,26 @@ def plan_numbers(
     for inner in models:
         if vars(inner).get("vocab_size", -1) in sizes:
             change.attribute(inner, "vocab_size", new)
+
+
+def special_ids(model: nn.Module) -> set[int]:
+    """All token ids that the configurations of a model name; a plan must not drop these tokens."""
+    found: set[int] = set()
+    for inner in (module for module in model.modules() if isinstance(module, PreTrainedModel)):
+        sizes = (None, getattr(inner.config.get_text_config(), "vocab_size", None))
+        for config in _configurations(inner, sizes):
+            for name, value in vars(config).items():
+                if name.endswith(ENDINGS):
+                    found.update(_flat(value))
+    return found
+
+
+def _flat(value: Any) -> Iterator[int]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flat(item)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
 
 
 def _plan_modules(
@@ -89,7 +111,7 @@ def _plan_configuration(change: Transaction, plan: ResizePlan, config: Any, new:
     kind = type(config).__name__
     for name, value in list(vars(config).items()):
         label = f"{kind}.{name}"
-        if name.endswith(("_token_id", "_token_index")):
+        if name.endswith(ENDINGS):
             _plan_value(change, config, name, value, _mapped_all(plan, label, value))
         elif name in AVOIDED and isinstance(value, list):
             kept = [_raw(plan, i) for i in value]

@@ -1,4 +1,4 @@
-//! Ids → text, as the WordPiece decoder of Hugging Face `tokenizers` writes it.
+//! Ids → text, as the `WordPiece` decoder of Hugging Face `tokenizers` writes it.
 use crate::TokenId;
 use crate::vocabulary::Vocabulary;
 

@@ -18,7 +18,9 @@ pub enum Error {
         second: u32,
     },
     /// The unknown token is not part of the vocabulary.
-    #[error("unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses")]
+    #[error(
+        "unknown token {token:?} is not in the vocabulary of {size} tokens: add it, or name the one the vocabulary uses"
+    )]
     NoUnknownToken {
         /// The unknown token asked for.
         token: String,
@@ -39,8 +41,53 @@ pub enum Error {
         /// What the automaton's builder says.
         reason: String,
     },
+    /// There is nothing to induce a vocabulary from.
+    #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
+    NoWords,
+    /// Sums of counts do not fit into 64 bits.
+    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
+    CountsTooLarge {
+        /// Bytes of all occurrences of all words.
+        bytes: u128,
+    },
+    /// The vocabulary asked for cannot hold what it must.
+    #[error(
+        "a vocabulary of {size} tokens cannot hold {special} special tokens and {characters} characters in both \
+         position classes: ask for at least {minimum}, or raise min_count to drop rare characters"
+    )]
+    VocabularyTooSmall {
+        /// Size asked for.
+        size: usize,
+        /// Least size that is possible.
+        minimum: usize,
+        /// Number of distinct characters to hold.
+        characters: usize,
+        /// Number of special tokens.
+        special: usize,
+    },
+    /// The words do not offer as many tokens as asked for.
+    #[error(
+        "a vocabulary of {size} tokens cannot be filled: the words offer {available} with min_count {min_count}; \
+         ask for at most {available}, lower min_count or give more text"
+    )]
+    VocabularyTooLarge {
+        /// Size asked for.
+        size: usize,
+        /// Greatest size that is possible.
+        available: usize,
+        /// Least count of a pair that is merged.
+        min_count: u64,
+    },
+    /// Bytes that should hold word counts do not.
+    #[error("word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy")]
+    BrokenCounts {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A matrix of weights has fewer rows than the vocabulary tokens.
-    #[error("weights have {rows} rows, the vocabulary {tokens} tokens: give the embedding that belongs to this tokenizer")]
+    #[error(
+        "weights have {rows} rows, the vocabulary {tokens} tokens: give the embedding that belongs to this tokenizer"
+    )]
     RowsMismatch {
         /// Rows of the matrix.
         rows: usize,

@@ -98,7 +98,11 @@ fn candidates<'a>(words: &Segmentation<'a>, options: Options) -> Heap<'a> {
             }
         }
     }
-    gains.into_iter().filter(|&(_, gain)| gain >= options.min_gain).map(|(candidate, gain)| (gain, Reverse(candidate))).collect()
+    gains
+        .into_iter()
+        .filter(|&(_, gain)| gain >= options.min_gain)
+        .map(|(candidate, gain)| (gain, Reverse(candidate)))
+        .collect()
 }
 
 /// Words with an index of which of them have a piece before a character.

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn normalizes_as_bert_does() {
-        for (source, want) in [("Ça\tVA", "ca va"), ("a\u{0}b\u{FFFD}c", "abc"), ("日本x", " 日  本 x"), ("İ", "i")] {
+        for (source, want) in [("Ça\tVA", "ca va"), ("a\u{0}b\u{FFFD}c", "abc"), ("日本x", " 日  本 x"), ("İ", "i")]
+        {
             assert_eq!(text(&UNCASED.normalize(source, 0)), want, "{source:?}");
         }
     }

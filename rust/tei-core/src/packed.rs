@@ -66,9 +66,7 @@ pub fn leading_alphanumerics(block: u128, lowercase: bool) -> (usize, u128) {
 #[inline]
 #[target_feature(enable = "sse2")]
 fn leading_alphanumerics_sse2(block: u128, lowercase: bool) -> (usize, u128) {
-    use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
+    use std::arch::x86_64::{__m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
     // SAFETY: both types are 16 plain bytes.
     let bytes: __m128i = unsafe { std::mem::transmute(block) };
     let between = |v, low: u8, high: u8| {

@@ -3,7 +3,9 @@
 //! ASCII goes sixteen bytes at a time: a load, a mask of letters and digits, a count. Anything else goes character by
 //! character through the folding table into a scratch buffer. `normalizer.rs` is the slow definition, and takes over where
 //! marks would have to change places.
-use crate::normalizer::Normalizer;
+use std::ops::Range;
+
+use crate::normalizer::{AlignedChar, Normalizer};
 use crate::packed::{MAX_PACKED, PackedWord, block_at, leading_alphanumerics};
 use crate::unicode::{Entry, Folding};
 
@@ -157,7 +159,11 @@ fn ascii_class(byte: u8, clean: bool) -> Class {
 
 #[inline]
 fn push_alone<W: Words>(c: char, words: &mut W) {
-    if c.is_ascii() { words.ascii(c as u8) } else { words.character(c) }
+    if c.is_ascii() {
+        words.ascii(c as u8);
+    } else {
+        words.character(c);
+    }
 }
 
 #[inline]
@@ -178,23 +184,24 @@ fn push_word<W: Words>(word: &[u8], words: &mut W) {
 
 /// Splits exactly normalized text as the scanner does: ranges of characters, a word each.
 #[must_use]
-pub fn split_words(chars: &[crate::normalizer::AlignedChar]) -> Vec<std::ops::Range<usize>> {
-    let mut words: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut open = false;
+pub fn split_words(chars: &[AlignedChar]) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    // The word that the next character may go on with.
+    let mut open: Option<usize> = None;
     for (i, a) in chars.iter().enumerate() {
         let entry = Folding::none().entry(a.c);
-        if entry.is_space() {
-            open = false;
-        } else if entry.is_punctuation() {
+        let apart = entry.is_space() || entry.is_punctuation();
+        if let Some(start) = open.filter(|_| apart) {
+            words.push(start..i);
+            open = None;
+        }
+        if entry.is_punctuation() {
             words.push(i..i + 1);
-            open = false;
-        } else if open {
-            words.last_mut().expect("a word is open").end = i + 1;
-        } else {
-            words.push(i..i + 1);
-            open = true;
+        } else if !apart {
+            open.get_or_insert(i);
         }
     }
+    words.extend(open.map(|start| start..chars.len()));
     words
 }
 

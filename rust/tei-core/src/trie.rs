@@ -48,10 +48,13 @@ impl Trie {
             keys[root(position) as usize].push((surface.as_bytes(), id));
         }
         let mut trie = Self::empty();
-        for (root, keys) in keys.iter_mut().enumerate() {
-            keys.sort_unstable();
-            trie.place(root as u32, keys);
+        for (root, keys) in keys.iter().enumerate() {
+            let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
+            sorted.sort_unstable();
+            let keys: Vec<Key> = sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect();
+            trie.place(root as u32, &keys);
         }
+        trie.nodes.shrink_to_fit();
         trie
     }
 
@@ -124,7 +127,8 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end = surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        let end =
+            surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
         self.nodes[end as usize].id = id;
     }
 
@@ -152,7 +156,11 @@ impl Trie {
             let longer = range.start + longer..range.end;
             let mut labels = Bits::default();
             keys[longer.clone()].iter().for_each(|(key, _)| set(&mut labels, u32::from(key[depth])));
-            let base = if longer.is_empty() { continue } else { self.find_base(&labels) };
+            let base = if longer.is_empty() {
+                continue;
+            } else {
+                self.find_base(&labels)
+            };
             self.nodes[at as usize].base = base;
             for (byte, keys) in groups(keys, longer, depth) {
                 self.take(base ^ u32::from(byte), at);
@@ -242,6 +250,14 @@ fn root(position: Position) -> u32 {
     }
 }
 
+/// The first bytes as a number that orders like them, so that sorting seldom has to follow a pointer.
+fn prefix(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let len = bytes.len().min(8);
+    first[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(first)
+}
+
 fn set(bits: &mut Bits, i: u32) {
     bits[(i / 64) as usize] |= 1 << (i % 64);
 }
@@ -269,8 +285,12 @@ fn groups<'k>(
     })
 }
 
-/// The smallest `x` for which `x ^ label` is free for every label.
+/// Some `x` for which `x ^ label` is free for every label.
 fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
+    if let (Some(label), Some(place)) = (only(labels), first(free)) {
+        // Most nodes have one child, which fits wherever there is room.
+        return Some(label ^ place);
+    }
     let mut fits = [u64::MAX; 4];
     for (word, bits) in labels.iter().enumerate() {
         let mut bits = *bits;
@@ -281,8 +301,18 @@ fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
             fits.iter_mut().zip(moved).for_each(|(fit, moved)| *fit &= moved);
         }
     }
-    let word = fits.iter().position(|&word| word != 0)?;
-    Some(word as u32 * 64 + fits[word].trailing_zeros())
+    first(&fits)
+}
+
+fn first(bits: &Bits) -> Option<u32> {
+    let word = bits.iter().position(|&word| word != 0)?;
+    Some(word as u32 * 64 + bits[word].trailing_zeros())
+}
+
+/// The member of a set that has just one.
+fn only(bits: &Bits) -> Option<u32> {
+    let count: u32 = bits.iter().map(|word| word.count_ones()).sum();
+    first(bits).filter(|_| count == 1)
 }
 
 /// The set with every member `i` moved to `i ^ label`: words change places, and within a word runs of bits do.

@@ -26,7 +26,8 @@ impl Usage {
     #[must_use]
     pub fn new(encoder: &Encoder, counts: &WordCounts) -> Self {
         let segmentation = Segmentation::new(encoder, counts, &[]);
-        let sum = |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
+        let sum =
+            |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
         Self {
             emitted: segmentation.emitted().to_vec(),
             words: counts.total(),

@@ -100,6 +100,7 @@ impl Vocabulary {
     }
 
     /// All tokens in id order.
+    #[must_use]
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|i| slice(&self.text, &self.ends, i))
     }

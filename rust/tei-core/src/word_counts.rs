@@ -1,4 +1,6 @@
 //! How often each word occurs: the input of training, usage and plans.
+mod bytes;
+
 use std::borrow::Cow;
 
 use hashbrown::HashTable;
@@ -69,14 +71,15 @@ impl WordCounts {
     }
 
     /// Words with their counts, most frequent first.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
         (0..self.len()).map(|i| (self.word(i), self.count(i)))
     }
 
-    /// Sum of all counts.
+    /// Sum of all counts, at most [`u64::MAX`].
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The sum of two counts.
@@ -101,7 +104,7 @@ pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) ->
         texts.iter().for_each(|text| encoder.visit_words(text, &mut counter));
         counter
     });
-    parts.into_iter().reduce(Counter::absorb).unwrap_or_default()
+    parts.into_iter().reduce(|all, part| all.absorb(&part)).unwrap_or_default()
 }
 
 /// Counts while they are collected.
@@ -119,7 +122,7 @@ fn hash(word: &[u8]) -> u64 {
 }
 
 impl Counter {
-    /// Adds `count` occurrences of a word.
+    /// Adds `count` occurrences of a word; a count stays at [`u64::MAX`] once it is there.
     pub fn add(&mut self, word: &[u8], count: u64) {
         if count == 0 || word.is_empty() {
             return;
@@ -131,7 +134,10 @@ impl Counter {
             |&i| hash(slice(bytes, ends, i as usize)),
         );
         match entry {
-            hashbrown::hash_table::Entry::Occupied(found) => counts[*found.get() as usize] += count,
+            hashbrown::hash_table::Entry::Occupied(found) => {
+                let sum = &mut counts[*found.get() as usize];
+                *sum = sum.saturating_add(count);
+            }
             hashbrown::hash_table::Entry::Vacant(free) => {
                 free.insert(counts.len() as u32);
                 bytes.extend_from_slice(word);
@@ -143,7 +149,7 @@ impl Counter {
 
     /// Adds all that another counter holds.
     #[must_use]
-    pub fn absorb(mut self, other: Self) -> Self {
+    pub fn absorb(mut self, other: &Self) -> Self {
         for i in 0..other.counts.len() {
             self.add(slice(&other.bytes, &other.ends, i), other.counts[i]);
         }
@@ -156,7 +162,8 @@ impl Counter {
         let word = |i: usize| slice(&self.bytes, &self.ends, i);
         let mut order: Vec<usize> = (0..self.counts.len()).collect();
         order.sort_unstable_by(|&a, &b| self.counts[b].cmp(&self.counts[a]).then_with(|| word(a).cmp(word(b))));
-        let mut sorted = WordCounts { counts: order.iter().map(|&i| self.counts[i]).collect(), ..WordCounts::default() };
+        let mut sorted =
+            WordCounts { counts: order.iter().map(|&i| self.counts[i]).collect(), ..WordCounts::default() };
         for i in order {
             sorted.bytes.extend_from_slice(word(i));
             sorted.ends.push(sorted.bytes.len());

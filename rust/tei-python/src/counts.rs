@@ -2,9 +2,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use tei_core::word_counts::{Counter, WordCounts as Core, count_words};
 
 use crate::encoder::Encoder;
+use crate::errors::to_python;
 use crate::texts::Texts;
 
 /// Distinct words with their counts, most frequent first; immutable.
@@ -42,8 +44,24 @@ impl WordCounts {
         Self { core: py.detach(|| self.core.decayed(factor)) }
     }
 
+    /// The counts as bytes that carry their scheme, a version and a checksum.
+    fn to_bytes<'py>(&self, py: Python<'py>, scheme: &str) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.core.to_bytes(scheme)))
+    }
+
+    /// Reads what `to_bytes` wrote: the counts and the scheme.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<(Self, String)> {
+        let (core, scheme) = py.detach(|| Core::from_bytes(data)).map_err(|e| to_python(&e))?;
+        Ok((Self { core }, scheme))
+    }
+
     fn __len__(&self) -> usize {
         self.core.len()
+    }
+
+    fn __eq__(&self, other: &Self) -> bool {
+        self.core == other.core
     }
 }
 
@@ -65,9 +83,9 @@ impl WordCounter {
         let texts = Texts::new(texts)?;
         let texts = texts.borrow()?;
         py.detach(|| {
-            let counted = count_words(&encoder.core, &texts, threads);
+            let batch = count_words(&encoder.core, &texts, threads);
             let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-            *counter = std::mem::take(&mut *counter).absorb(counted);
+            *counter = std::mem::take(&mut *counter).absorb(&batch);
         });
         Ok(())
     }

@@ -13,6 +13,8 @@ use crate::texts::{Texts, text};
 
 /// Ids, character offsets and word numbers of one text.
 type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
+/// Ids of all rows, and where each row begins.
+type Rows<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>);
 /// An added token: id, content, `single_word`, `lstrip`, `rstrip`, `normalized`, `in_model`.
 type Added = (u32, String, bool, bool, bool, bool, bool);
 
@@ -62,12 +64,7 @@ impl Encoder {
     ///
     /// threads: 0 chooses by the size of the batch.
     #[pyo3(signature = (texts, threads))]
-    fn encode_batch<'py>(
-        &self,
-        py: Python<'py>,
-        texts: &Bound<'py, PyAny>,
-        threads: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>)> {
+    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Rows<'py>> {
         let texts = Texts::new(texts)?;
         let texts = texts.borrow()?;
         let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, &texts, threads));

@@ -7,6 +7,9 @@ use tei_core::Error;
 fn class_name(error: &Error) -> &'static str {
     match error {
         Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
+        Error::NoWords => "EmptySourceError",
+        Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
+        Error::BrokenCounts { .. } => "FileFormatError",
         Error::RowsMismatch { .. } => "MismatchError",
         _ => "InvalidInputError",
     }

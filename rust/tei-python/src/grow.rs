@@ -1,7 +1,7 @@
 //! New tokens.
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use tei_core::grow::{Guard, Options, grow};
+use tei_core::grow::{Guard, Options};
 
 use crate::counts::WordCounts;
 use crate::encoder::Encoder;
@@ -13,7 +13,7 @@ use crate::encoder::Encoder;
 #[pyfunction]
 #[pyo3(signature = (encoder, counts, removed, *, count, min_gain, max_pieces, base=None, max_changed=0.005, keep_top=0))]
 #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
-pub fn grow_tokens(
+pub fn grow(
     py: Python<'_>,
     encoder: &Encoder,
     counts: &WordCounts,
@@ -28,6 +28,6 @@ pub fn grow_tokens(
     let removed = removed.as_slice()?;
     let guard = base.map(|base| Guard { counts: &base.core, max_changed, keep_top });
     let options = Options { count, min_gain, max_pieces, guard };
-    let grown = py.detach(|| grow(&encoder.core, &counts.core, removed, options));
+    let grown = py.detach(|| tei_core::grow::grow(&encoder.core, &counts.core, removed, options));
     Ok(grown.into_iter().map(|grown| (grown.token, grown.gain)).collect())
 }

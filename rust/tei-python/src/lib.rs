@@ -4,6 +4,7 @@ mod encoder;
 mod errors;
 mod grow;
 mod texts;
+mod trainer;
 mod trim;
 mod usage;
 
@@ -26,6 +27,8 @@ mod _core {
     use crate::encoder::Encoder;
     #[pymodule_export]
     use crate::grow::grow_tokens;
+    #[pymodule_export]
+    use crate::trainer::{normalize, train};
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]

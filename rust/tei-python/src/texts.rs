@@ -33,7 +33,7 @@ impl<'py> Texts<'py> {
     }
 }
 
-fn string<'py>((index, item): (usize, Bound<'py, PyAny>)) -> PyResult<Bound<'py, PyString>> {
+fn string((index, item): (usize, Bound<'_, PyAny>)) -> PyResult<Bound<'_, PyString>> {
     item.cast_into::<PyString>().map_err(|error| {
         let class = error.into_inner().get_type().to_string();
         raise("InvalidInputError", format!("texts[{index}] is {class}, not str: convert it first, or leave it out"))

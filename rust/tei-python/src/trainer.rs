@@ -1,0 +1,31 @@
+//! Training: word counts in, tokens out.
+use pyo3::prelude::*;
+use tei_core::normalizer::Normalizer;
+use tei_core::trainer::{self, Options};
+
+use crate::counts::WordCounts;
+use crate::errors::to_python;
+
+/// Tokens in id order, induced from word counts: special tokens, characters in both position classes, merges.
+#[pyfunction]
+#[pyo3(signature = (counts, *, vocab_size, min_count, special_tokens, continuation_prefix, max_word_chars))]
+pub fn train(
+    py: Python<'_>,
+    counts: &WordCounts,
+    vocab_size: usize,
+    min_count: u64,
+    special_tokens: Vec<String>,
+    continuation_prefix: String,
+    max_word_chars: usize,
+) -> PyResult<Vec<String>> {
+    let options = Options { vocab_size, min_count, special_tokens, continuation_prefix, max_word_chars };
+    py.detach(|| trainer::train(&counts.core, &options)).map_err(|error| to_python(&error))
+}
+
+/// A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+#[pyfunction]
+pub fn normalize(text: &str, switches: (bool, bool, bool, bool)) -> String {
+    let (clean_text, split_ideographs, strip_accents, lowercase) = switches;
+    let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
+    normalizer.normalize(text, 0).into_iter().map(|aligned| aligned.c).collect()
+}
