@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::encoder::Encoder;
     #[pymodule_export]
-    use crate::grow::grow_tokens;
+    use crate::grow::grow;
     #[pymodule_export]
     use crate::trainer::{normalize, train};
     #[pymodule_export]
