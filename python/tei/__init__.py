@@ -24,13 +24,16 @@ from tei.errors import (
     UnsupportedError,
     VocabularyError,
 )
-from tei.plan import ResizePlan
 from tei.scheme import Scheme
 from tei.tokenizer import Tokenizer
 from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from tei.plan import ResizePlan
     from tei.torch.adapt import adapt
+
+# What is loaded when it is first asked for: `import tei` stays quick, and free of torch.
+LAZY = {"ResizePlan": "tei.plan", "adapt": "tei.torch.adapt"}
 
 __all__ = [
     "Batch",
@@ -57,10 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what takes long, or needs torch, when it is first asked for."""
-    if name == "adapt":
-        return import_module("tei.torch.adapt").adapt
-    if name == "__version__":
-        return import_module("importlib.metadata").version("tei")
+    """Loads what is not loaded with the package."""
+    if name in LAZY:
+        return getattr(import_module(LAZY[name]), name)
     msg = f"module 'tei' has no attribute {name!r}"
     raise AttributeError(msg)

@@ -1,15 +1,19 @@
 """Word counts: how often each word occurs in a source; the input of training, usage and plans."""
 
-import os
+# Files and sources are imported where they are used: they would double the time of `import tei`.
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tei import _core
 from tei.errors import EmptySourceError, FileFormatError, InvalidInputError
-from tei.files import write_atomic
 from tei.scheme import Scheme
-from tei.sources import Source, read_batches
+
+if TYPE_CHECKING:
+    import os
+
+    from tei.sources import Source
 
 __all__ = ["WordCounts", "count_words"]
 
@@ -69,7 +73,7 @@ class WordCounts:
     def __len__(self) -> int:
         return len(self.core)
 
-    def __add__(self, other: "WordCounts") -> "WordCounts":
+    def __add__(self, other: WordCounts) -> WordCounts:
         """Both counts together.
 
         Raises:
@@ -80,7 +84,7 @@ class WordCounts:
             raise InvalidInputError(msg)
         return WordCounts(self.core.merged(other.core), self.scheme)
 
-    def decay(self, factor: float) -> "WordCounts":
+    def decay(self, factor: float) -> WordCounts:
         """Every count times `factor`, rounded to the nearest integer; words that round to zero are left out.
 
         Raises:
@@ -114,17 +118,21 @@ class WordCounts:
             msg = f"word counts were made by a scheme this version of tei does not know: {error}"
             raise FileFormatError(msg) from error
 
-    def save(self, path: "str | os.PathLike[str]") -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the counts to a file, atomically; counts are what training and plans start from, and can be added up."""
+        from tei.files import write_atomic
+
         write_atomic(path, self.to_bytes())
 
     @classmethod
-    def load(cls, path: "str | os.PathLike[str]") -> Self:
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads what [`save`][tei.counts.WordCounts.save] wrote.
 
         Raises:
             FileFormatError: If the file is missing, or not such a file as it was written.
         """
+        from pathlib import Path
+
         try:
             return cls.from_bytes(Path(path).read_bytes())
         except OSError as error:
@@ -155,7 +163,7 @@ def count_words(
     field: str | None = None,
     threads: int = 0,
     progress: Progress | None = None,
-    encoder: "_core.Encoder | None" = None,
+    encoder: _core.Encoder | None = None,
 ) -> WordCounts:
     """Counts the words of a source.
 
@@ -172,6 +180,8 @@ def count_words(
         EncodingError: If a file is not UTF-8.
         FileFormatError: If a file cannot be read.
     """
+    from tei.sources import read_batches
+
     scheme = scheme or Scheme.bert()
     encoder = encoder or _bare_encoder(scheme)
     counter, texts = _core.WordCounter(), 0

@@ -1,10 +1,7 @@
 """Files that are either whole or absent: atomic replacement, and documents that carry their own checksum."""
 
-import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +68,8 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
         ...     sorted(p.name for p in Path(folder).rglob("*"))
         ['a.txt', 'out']
     """
+    import shutil
+
     final = Path(os.path.realpath(path))
     _check_output(final, overwrite=overwrite)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +104,8 @@ def dump_document(kind: str, version: int, payload: Any) -> bytes:
         >>> dump_document("note", 1, ["a"])
         b'{"format":"tei","kind":"note","version":1,"checksum":"959d631ae4521c54","payload":["a"]}\n'
     """
+    import hashlib
+
     checksum = hashlib.blake2b(_json([kind, version, payload]), digest_size=8).hexdigest()
     document = {"format": FORMAT, "kind": kind, "version": version, "checksum": checksum, "payload": payload}
     return _json(document) + b"\n"
@@ -177,6 +178,8 @@ def _json(value: Any) -> bytes:
 
 
 def _sibling(path: Path, suffix: str) -> Path:
+    import secrets
+
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{suffix}")
 
 
@@ -190,6 +193,8 @@ def _check_output(final: Path, *, overwrite: bool) -> None:
 
 
 def _swap(part: Path, final: Path) -> None:
+    import shutil
+
     if not final.exists():
         part.rename(final)
         return

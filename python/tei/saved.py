@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,11 @@ __all__ = ["load", "save", "to_transformers"]
 NAME, KIND, FORMAT = "tei.json", "tokenizer", 1
 
 
-def save(directory: Path, spec: TokenizerSpec, *, version: int, history: Sequence[Mapping[str, Any]]) -> None:
+def save(
+    directory: str | os.PathLike[str], spec: TokenizerSpec, *, version: int, history: Sequence[Mapping[str, Any]]
+) -> None:
     """Writes all files of a tokenizer, each atomically, `tei.json` last."""
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     record = {
         "version": version,
@@ -36,12 +40,13 @@ def save(directory: Path, spec: TokenizerSpec, *, version: int, history: Sequenc
         write_atomic(directory / name, data)
 
 
-def load(directory: Path) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any]]]:
+def load(directory: str | os.PathLike[str]) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any]]]:
     """Reads what `save` wrote: spec, version and history.
 
     Raises:
         FileFormatError: If a file is missing or altered, or the vocabulary is not the one `tei.json` was saved with.
     """
+    directory = Path(directory)
     record = load_document(directory / NAME, KIND, version=FORMAT)
     spec = read_pretrained(directory)
     found = fingerprint(spec.tokens, spec.scheme.to_json())

@@ -1,29 +1,30 @@
 """`Tokenizer`: text to ids and back, training, usage, plans; immutable."""
 
+# Reading, writing and training are imported where they are used: they would double the time of `import tei`.
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tei import _core, batching, saved
+from tei import _core, batching
 from tei.counts import WordCounts, count_words
 from tei.encoding import Batch, Encoding, Ragged
 from tei.errors import InvalidInputError, MismatchError
-from tei.pretrained import TokenizerSpec, read_pretrained
-from tei.scheme import Scheme
-from tei.sources import Source
-from tei.special_tokens import Part
-from tei.training import train_spec
 from tei.vocabulary import Vocabulary, fingerprint
 
 if TYPE_CHECKING:
     import os
 
     from tei.plan import ResizePlan
+    from tei.pretrained import TokenizerSpec
+    from tei.scheme import Scheme
+    from tei.sources import Source
+    from tei.special_tokens import Part
 
 __all__ = ["Tokenizer"]
 
@@ -88,6 +89,8 @@ class Tokenizer:
             >>> Tokenizer.train(["to be or not to be"], vocab_size=22, min_count=1).encode("note bore").tokens
             ['not', '##e', 'b', '##o', '##r', '##e']
         """
+        from tei.training import train_spec
+
         counts = source_or_counts
         if not isinstance(counts, WordCounts):
             counts = count_words(counts, scheme, field=field)
@@ -109,28 +112,36 @@ class Tokenizer:
             UnsupportedError: If the tokenizer is of a kind that cannot be reproduced exactly; the message names it.
             VocabularyError: If the vocabulary has holes or duplicates.
         """
+        from tei.pretrained import read_pretrained
+
         return cls(read_pretrained(source))
 
     @classmethod
-    def load(cls, directory: "str | os.PathLike[str]") -> Self:
+    def load(cls, directory: str | os.PathLike[str]) -> Self:
         """Loads what [`save`][tei.tokenizer.Tokenizer.save] wrote.
 
         Raises:
             FileFormatError: If a file is missing, altered, or of a newer version.
         """
-        spec, version, history = saved.load(Path(directory))
+        from tei import saved
+
+        spec, version, history = saved.load(directory)
         return cls(spec, version=version, history=history)
 
-    def save(self, directory: "str | os.PathLike[str]") -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt` and `tei.json`.
 
         transformers' `AutoTokenizer` and `tokenizers` open the directory with equal ids. Each file is replaced
         atomically; other files in the directory stay.
         """
-        saved.save(Path(directory), self._spec, version=self.version, history=self.history)
+        from tei import saved
+
+        saved.save(directory, self._spec, version=self.version, history=self.history)
 
     def to_hf(self) -> Any:
         """The tokenizer as a `transformers.PreTrainedTokenizerFast` with the same ids; needs transformers."""
+        from tei import saved
+
         return saved.to_transformers(self._spec)
 
     @property
@@ -323,7 +334,7 @@ class Tokenizer:
         mask = (np.arange(width) < where.totals[:, None]).astype(np.int64)
         return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
 
-    def apply(self, plan: "ResizePlan") -> Self:
+    def apply(self, plan: ResizePlan) -> Self:
         """The tokenizer after a plan, with the next version number.
 
         Args:

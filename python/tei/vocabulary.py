@@ -1,6 +1,5 @@
 """Token ↔ id, and the fingerprint that says which vocabulary a file or a model belongs to."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["Vocabulary", "fingerprint"]
@@ -45,6 +44,8 @@ def fingerprint(tokens: Sequence[str], scheme: str) -> str:
         >>> fingerprint(["a"], "x") == fingerprint(["a"], "x") != fingerprint(["b"], "x")
         True
     """
+    import hashlib
+
     digest = hashlib.blake2b(scheme.encode("utf-8", "surrogatepass"), digest_size=8)
     for token in tokens:
         encoded = token.encode("utf-8", "surrogatepass")
