@@ -15,6 +15,7 @@ from tei import _core, batching
 from tei.counts import WordCounts, count_words
 from tei.encoding import Batch, Encoding, Ragged
 from tei.errors import InvalidInputError, MismatchError
+from tei.fitting import Fitting
 from tei.vocabulary import Vocabulary, fingerprint
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 
-class Tokenizer:
+class Tokenizer(Fitting):
     """Encodes text by longest match over a vocabulary, and plans how that vocabulary should change.
 
     A tokenizer never changes; [`apply`][tei.tokenizer.Tokenizer.apply] gives a new one with the next version number.
@@ -143,6 +144,11 @@ class Tokenizer:
         from tei import saved
 
         return saved.to_transformers(self._spec)
+
+    @property
+    def encoder(self) -> _core.Encoder:
+        """The compiled encoder."""
+        return self._encoder
 
     @property
     def spec(self) -> TokenizerSpec:
