@@ -177,4 +177,4 @@ def _fine_tune(directory: Path, training: LabelledTexts, test: LabelledTexts) ->
         TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=MAX_LENGTH) for part in (training, test)
     ]
     result = fine_tune(model, *sets, **BUDGET)
-    return Trained(float(result.accuracy), sum(parameter.numel() for parameter in model.parameters()), result.seconds)
+    return Trained(float(result.accuracy or 0), sum(parameter.numel() for parameter in model.parameters()), result.seconds)
