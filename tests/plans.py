@@ -1,6 +1,7 @@
 """Random resize plans, shared by the tests of plans and of models."""
 
 import numpy as np
+
 from tei.plan import ResizePlan
 
 

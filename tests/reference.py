@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 
 def train(
@@ -40,7 +41,7 @@ def train(
 
 def _mergeable(word: Sequence[int]) -> Counter:
     """How often each pair can be merged in a word: merging it says so."""
-    return Counter({pair: len(word) - len(_merged(word, pair, -1)) for pair in zip(word, word[1:], strict=False)})
+    return Counter({pair: len(word) - len(_merged(word, pair, -1)) for pair in pairwise(word)})
 
 
 def _merged(word: Sequence[int], pair: tuple[int, int], symbol: int) -> list[int]:

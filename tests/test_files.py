@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tei.errors import FileFormatError, OutputExistsError
 from tei.files import atomic_directory, dump_document, load_document, parse_document, write_atomic
 
@@ -128,9 +129,13 @@ def test_directory_appears_whole(tmp_path: Path) -> None:
 
 
 def test_directory_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BoomError), atomic_directory(tmp_path / "out") as part:
-        (part / "a").write_text("1")
-        raise BoomError
+    def fail() -> None:
+        with atomic_directory(tmp_path / "out") as part:
+            (part / "a").write_text("1")
+            raise BoomError
+
+    with pytest.raises(BoomError):
+        fail()
     assert names(tmp_path) == []
 
 
@@ -157,9 +162,14 @@ def test_a_file_in_the_way_is_never_replaced(tmp_path: Path) -> None:
 
 def test_directory_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(OutputExistsError), atomic_directory(out):
-        out.mkdir()
-        (out / "theirs").write_text("1")
+
+    def collide() -> None:
+        with atomic_directory(out):
+            out.mkdir()
+            (out / "theirs").write_text("1")
+
+    with pytest.raises(OutputExistsError):
+        collide()
     assert names(out) == ["theirs"]
     assert names(tmp_path) == ["out"]
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, pipeline
 
 from models import build
-from tei.counts import WordCounts, count_words
+from tei.counts import WordCounts
 from tei.demo import load_texts
 from tei.errors import EmptySourceError, FileFormatError, MismatchError, OutputExistsError, TeiError
 from tei.tokenizer import Tokenizer
@@ -57,7 +57,7 @@ def test_every_kind_of_source_gives_the_same_model(masked: Path, tmp_path: Path,
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(TEXTS), encoding="utf-8")
     tok = Tokenizer.from_pretrained(masked)
-    source = {"list": TEXTS, "iterator": iter(TEXTS), "path": path, "counts": count_words(TEXTS, tok.scheme)}[kind]
+    source = {"list": TEXTS, "iterator": iter(TEXTS), "path": path, "counts": tok.count(TEXTS)}[kind]
     plan = adapt_directory(masked, source, tmp_path / "out", **SIZES)
     assert plan == adapt(build("bert-mlm", tok.vocab_size), tok, TEXTS, **SIZES).plan
     assert Tokenizer.load(tmp_path / "out").tokens == plan.target

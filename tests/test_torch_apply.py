@@ -17,6 +17,8 @@ from tei.errors import FileFormatError, InvalidInputError, MismatchError
 from tei.plan import ResizePlan
 from tei.torch import Archive, apply
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=1e-2, amsgrad=True),

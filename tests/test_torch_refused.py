@@ -13,6 +13,8 @@ from tei.errors import InvalidInputError, MismatchError, TeiError, UnsupportedEr
 from tei.plan import ResizePlan
 from tei.torch import Archive, apply
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def shrink(tokens: list[str] = TOKENS) -> ResizePlan:
     return plan_between(tokens, tokens[:20], 1)

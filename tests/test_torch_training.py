@@ -14,6 +14,8 @@ from tei.torch import BagOfTokens, Collate, TextClassificationDataset, apply, fi
 from tei.torch.data import trim
 from tei.torch.fidelity import embed, spearman
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEXTS = ["the cat sat", "dogs bark loudly at night", "a", ""]
 
 

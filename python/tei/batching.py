@@ -13,7 +13,7 @@ from tei.encoding import Ragged
 from tei.errors import InvalidInputError
 from tei.special_tokens import Part
 
-__all__ = ["Layout", "assemble", "padded_width", "truncated_lengths"]
+__all__ = ["Layout", "assemble", "layout", "row_widths", "truncated_lengths"]
 
 STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
 
@@ -33,7 +33,7 @@ class Layout:
     @property
     def totals(self) -> NDArray[np.int64]:
         """Length of each whole row, int64 `[n_rows]`."""
-        return self.lengths.sum(axis=1)
+        return np.asarray(self.lengths.sum(axis=1), np.int64)
 
 
 def truncated_lengths(rows: Sequence[Ragged], room: int | None, strategy: str) -> list[NDArray[np.int64]]:
@@ -62,13 +62,24 @@ def truncated_lengths(rows: Sequence[Ragged], room: int | None, strategy: str) -
         return _longest_first(lengths[0], lengths[1], room)
     cut = 0 if strategy == "only_first" else 1
     kept = list(lengths)
-    kept[cut] = np.clip(room - lengths[1 - cut], 0, lengths[cut])
+    kept[cut] = np.minimum(room - lengths[1 - cut], lengths[cut])
+    _check_something_left(kept[cut], lengths[cut], strategy)
     return kept
+
+
+def _check_something_left(kept: NDArray[np.int64], lengths: NDArray[np.int64], strategy: str) -> None:
+    empty = np.flatnonzero((kept < lengths) & (kept < 1))
+    if len(empty):
+        msg = (
+            f"truncation={strategy!r} leaves nothing of a text of {lengths[empty[0]]} tokens in row {empty[0]}: "
+            "raise max_length, or use 'longest_first'"
+        )
+        raise InvalidInputError(msg)
 
 
 def _longest_first(a: NDArray[np.int64], b: NDArray[np.int64], room: int) -> list[NDArray[np.int64]]:
     """Cuts the longer text down to the shorter one, then both: the rule of `tokenizers`."""
-    short, long = np.minimum(a, b), np.maximum(a, b)
+    short = np.minimum(a, b)
     long_kept = np.where(short > room, short, np.maximum(short, room - short))
     over = short + long_kept > room
     short_kept = np.where(over, room // 2, short)
@@ -85,26 +96,24 @@ def layout(parts: Sequence[Part], kept: Sequence[NDArray[np.int64]]) -> Layout:
     return Layout(np.cumsum(lengths, axis=1) - lengths, lengths)
 
 
-def padded_width(
+def row_widths(
     totals: NDArray[np.int64], *, padding: bool | str, max_length: int | None, multiple: int | None
-) -> int | None:
-    """Number of columns all rows are padded to, or None for no padding.
+) -> NDArray[np.int64]:
+    """How many columns each row gets, int64 `[n_rows]`; a row is never cut.
 
     Raises:
         InvalidInputError: If padding is unknown, or `max_length` without a length.
     """
     if padding is False or padding == "do_not_pad":
-        return None
+        return totals
     if padding is not True and padding not in ("longest", "max_length"):
         msg = f"padding is {padding!r}, must be a bool, 'longest', 'max_length' or 'do_not_pad'"
         raise InvalidInputError(msg)
-    width = int(totals.max(initial=0))
-    if padding == "max_length":
-        if max_length is None:
-            msg = "padding='max_length' needs max_length: give it, or pad to the longest row"
-            raise InvalidInputError(msg)
-        width = max(width, max_length)
-    return -(-width // multiple) * multiple if multiple else width
+    if padding == "max_length" and max_length is None:
+        msg = "padding='max_length' needs max_length: give it, or pad to the longest row"
+        raise InvalidInputError(msg)
+    width = max_length if padding == "max_length" and max_length is not None else int(totals.max(initial=0))
+    return np.maximum(totals, -(-width // multiple) * multiple if multiple else width)
 
 
 def assemble(

@@ -84,4 +84,3 @@ class Batch(dict[str, Any]):
     def to(self, device: Any) -> "Batch":
         """The batch with every tensor moved to a device."""
         return Batch({key: value.to(device) if hasattr(value, "to") else value for key, value in self.items()})
-

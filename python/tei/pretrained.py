@@ -14,7 +14,7 @@ from tei.errors import FileFormatError, UnsupportedError, VocabularyError
 from tei.scheme import Scheme
 from tei.special_tokens import ROLES, AddedToken, Part, Template
 
-__all__ = ["TokenizerSpec", "read_pretrained", "to_tokenizer_json", "to_tokenizer_config"]
+__all__ = ["TokenizerSpec", "read_pretrained", "to_tokenizer_config", "to_tokenizer_json"]
 
 KINDS = "WordPiece with BertNormalizer and BertPreTokenizer"
 BERT_ROLES = {
@@ -162,7 +162,10 @@ def from_tokenizer_json(
         raise FileFormatError(msg)
     added = document.get("added_tokens", [])
     tokens = _dense(model["vocab"], {token["content"]: token["id"] for token in added}, place)
-    declared = {**{role: config.get(role) for role in ROLES}, **{role: roles.get(role) for role in ROLES if role in roles}}
+    declared = {
+        **{role: config.get(role) for role in ROLES},
+        **{role: roles.get(role) for role in ROLES if role in roles},
+    }
     found = {role: _content(token) for role, token in declared.items() if token and _content(token) in set(tokens)}
     unknown = str(model.get("unk_token", "[UNK]"))
     known = {role: token for role, token in BERT_ROLES.items() if token in {entry["content"] for entry in added}}
@@ -232,7 +235,9 @@ def _template(processor: Mapping[str, Any] | None, place: str) -> Template:
         return Template.bert(processor["cls"][0], processor["sep"][0])
     _require(processor.get("type"), "TemplateProcessing", "post-processor", place)
     specials = processor["special_tokens"]
-    return Template(*(tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair")))
+    return Template(
+        *(tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair"))
+    )
 
 
 def _parts(part: Mapping[str, Any], specials: Mapping[str, Any]) -> Sequence[Part]:

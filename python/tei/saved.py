@@ -56,9 +56,13 @@ def load(directory: Path) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any
 
 def to_transformers(spec: TokenizerSpec) -> Any:
     """A `PreTrainedTokenizerFast` with the same ids."""
-    backend = importlib.import_module("tokenizers").Tokenizer.from_str(json.dumps(to_tokenizer_json(replace(spec, extras={}))))
+    backend = importlib.import_module("tokenizers").Tokenizer.from_str(
+        json.dumps(to_tokenizer_json(replace(spec, extras={})))
+    )
     fast = importlib.import_module("transformers").PreTrainedTokenizerFast
-    options = {name: value for name in ("model_max_length", "padding_side") if (value := spec.config.get(name)) is not None}
+    options = {
+        name: value for name in ("model_max_length", "padding_side") if (value := spec.config.get(name)) is not None
+    }
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
     return fast(tokenizer_object=backend, model_input_names=inputs, **spec.roles, **options)
 

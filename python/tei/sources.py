@@ -92,7 +92,8 @@ def _read_file(path: Path, field: str | None) -> Iterator[list[str]]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return OPENERS.get(path.suffix, lambda p: p.open("rb"))(path)
+    opener = OPENERS.get(path.suffix)
+    return path.open("rb") if opener is None else opener(path)
 
 
 def _open_zst(path: Path) -> IO[bytes]:
@@ -106,8 +107,8 @@ def _open_zst(path: Path) -> IO[bytes]:
 
 
 OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda path: cast("IO[bytes]", gzip.open(path, "rb")),
-    ".xz": lambda path: lzma.open(path, "rb"),
+    ".gz": lambda path: cast("IO[bytes]", gzip.open(path, "rb")),  # noqa: SIM115 -- closed by the caller
+    ".xz": lambda path: lzma.open(path, "rb"),  # noqa: SIM115 -- closed by the caller
     ".zst": _open_zst,
 }
 

@@ -167,7 +167,9 @@ def product(left: SparseRows, right: SparseRows) -> SparseRows:
     places = np.repeat(right.indptr[left.indices] - starts, sizes) + np.arange(sizes.sum())
     keys = np.repeat(left.row_numbers(), sizes) * right.shape[1] + right.indices[places]
     unique, group = np.unique(keys, return_inverse=True)
-    data = np.bincount(group, np.repeat(left.data, sizes) * right.data[places], minlength=len(unique))
+    data = np.bincount(group, np.repeat(left.data, sizes) * right.data[places], minlength=len(unique)).astype(
+        np.float64, copy=False
+    )
     rows, columns = np.divmod(unique, right.shape[1])
     indptr = np.searchsorted(rows, np.arange(left.shape[0] + 1))
     return SparseRows(data, columns.astype(np.int32), indptr, (left.shape[0], right.shape[1]))

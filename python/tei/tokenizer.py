@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tei import _core, batching, saved
 from tei.counts import WordCounts, count_words
@@ -205,10 +205,12 @@ class Tokenizer:
 
         Returns:
             Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
+
+        Example:
+            >>> tok = Tokenizer.train(["ab abc"], vocab_size=16, min_count=1)
+            >>> tok.encode("ab, AB").offsets
+            [(0, 2), (2, 3), (4, 6)]
         """
-        if not isinstance(text, str):
-            msg = f"text is {type(text).__name__}, not str: decode it first, or call encode_batch for several texts"
-            raise InvalidInputError(msg)
         ids, offsets, word_ids = self._encoder.encode_aligned(text)
         return Encoding(ids, [self.tokens[i] for i in ids], offsets, word_ids)
 
@@ -247,14 +249,14 @@ class Tokenizer:
         return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
 
     @cached_property
-    def _special_mask(self) -> "np.typing.NDArray[np.bool_]":
+    def _special_mask(self) -> NDArray[np.bool_]:
         mask = np.zeros(self.vocab_size, bool)
         mask[[self.vocab[token] for token in self.special_tokens]] = True
         return mask
 
     def __call__(
         self,
-        text: str | Sequence[str] | Sequence[Sequence[str]],
+        text: str | Sequence[str],
         text_pair: str | Sequence[str] | None = None,
         *,
         padding: bool | str = False,
@@ -270,7 +272,8 @@ class Tokenizer:
             text: One text or several.
             text_pair: The second text of each pair.
             padding: `True` or `'longest'`, `'max_length'`, or `False`.
-            truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`.
+            truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`; None truncates if
+                `max_length` is given and rows are not padded.
             max_length: Greatest number of ids of a row, special tokens included.
             add_special_tokens: Put the template's special tokens around texts.
             pad_to_multiple_of: Round the padded width up to a multiple of this.
@@ -283,38 +286,42 @@ class Tokenizer:
             InvalidInputError: If an option is unknown, or rows of different lengths are to become one tensor.
         """
         single = isinstance(text, str)
-        texts = [[text] if single else text, *([] if text_pair is None else [[text_pair] if single else text_pair])]
-        rows = [self.encode_batch(part) for part in texts]
+        rows = [
+            self.encode_batch([part] if isinstance(part, str) else part)
+            for part in (text, text_pair)
+            if part is not None
+        ]
         if len({len(row) for row in rows}) > 1:
             msg = f"{len(rows[0])} texts and {len(rows[1])} second texts: give a pair for each"
             raise InvalidInputError(msg)
         parts = self._parts(len(rows), special=add_special_tokens)
-        strategy = {True: "longest_first", False: "do_not_truncate", None: "do_not_truncate"}.get(truncation, truncation)
+        if truncation is None:
+            # As in transformers: a length alone asks for truncation, unless rows are padded.
+            truncation = max_length is not None and padding is False
+        strategy = truncation if isinstance(truncation, str) else "longest_first" if truncation else "do_not_truncate"
         reserved = sum(part.text is None for part in parts)
         room = None if max_length is None else max_length - reserved
-        where = batching.layout(parts, batching.truncated_lengths(rows, room, str(strategy)))
-        width = batching.padded_width(
-            where.totals, padding=padding, max_length=max_length, multiple=pad_to_multiple_of
-        )
-        ids, types, mask = self._assemble(parts, rows, where, width)
-        return _finish(ids, types, mask, where.totals, ragged=width is None, tensors=return_tensors, single=single)
+        where = batching.layout(parts, batching.truncated_lengths(rows, room, strategy))
+        widths = batching.row_widths(where.totals, padding=padding, max_length=max_length, multiple=pad_to_multiple_of)
+        arrays = self._assemble(parts, rows, where, widths)
+        return _finish(arrays, widths, tensors=return_tensors, single=single)
 
     def _parts(self, count: int, *, special: bool) -> list[Part]:
         parts = self._spec.template.single if count == 1 else self._spec.template.pair
         return [part for part in parts if special or part.text is not None]
 
     def _assemble(
-        self, parts: Sequence[Part], rows: Sequence[Ragged], where: batching.Layout, width: int | None
-    ) -> tuple[Any, Any, Any]:
+        self, parts: Sequence[Part], rows: Sequence[Ragged], where: batching.Layout, widths: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.int64]]:
         pad_id = self.pad_token_id
-        if pad_id is None and width is not None and (where.totals < width).any():
+        if pad_id is None and (where.totals < widths).any():
             msg = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding"
             raise InvalidInputError(msg)
-        columns = width if width is not None else int(where.totals.max(initial=0))
         special = [self.vocab[part.token] if part.token is not None else 0 for part in parts]
-        ids, types = batching.assemble(parts, rows, where, special, width=columns, pad_id=pad_id or 0)
-        mask = (np.arange(columns) < where.totals[:, None]).astype(np.int64)
-        return ids, types, mask
+        width = int(widths.max(initial=0))
+        ids, types = batching.assemble(parts, rows, where, special, width=width, pad_id=pad_id or 0)
+        mask = (np.arange(width) < where.totals[:, None]).astype(np.int64)
+        return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
 
     def apply(self, plan: "ResizePlan") -> Self:
         """The tokenizer after a plan, with the next version number.
@@ -344,18 +351,20 @@ class Tokenizer:
         return type(self)(spec, version=self.version + 1, history=(*self.history, entry))
 
 
-def _rebuild(cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Mapping[str, Any]]) -> Tokenizer:
+def _rebuild(
+    cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Mapping[str, Any]]
+) -> Tokenizer:
     return cls(spec, version=version, history=history)
 
 
-def _finish(ids: Any, types: Any, mask: Any, totals: Any, *, ragged: bool, tensors: str | None, single: bool) -> Batch:
-    arrays = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+def _finish(
+    arrays: dict[str, NDArray[np.int64]], widths: NDArray[np.int64], *, tensors: str | None, single: bool
+) -> Batch:
     if tensors is None:
-        lists = {name: [row[:n].tolist() for row, n in zip(array, totals if ragged else [None] * len(array), strict=True)]
-                 for name, array in arrays.items()}
+        lists = {name: [row[:n].tolist() for row, n in zip(a, widths, strict=True)] for name, a in arrays.items()}
         return Batch({name: rows[0] if single else rows for name, rows in lists.items()})
-    if ragged and len(set(totals.tolist())) > 1:
-        msg = "rows have different lengths: give padding=True to make one tensor of them"
+    if len(set(widths.tolist())) > 1:
+        msg = "rows have different lengths: give padding=True to make one tensor of them, or truncation=True"
         raise InvalidInputError(msg)
     if tensors == "np":
         return Batch(arrays)

@@ -56,7 +56,9 @@ def train_spec(
     """
     scheme = scheme or counts.scheme
     if scheme != counts.scheme:
-        msg = f"words were counted with {counts.scheme}, not with {scheme}: count them again with the scheme to train for"
+        msg = (
+            f"words were counted with {counts.scheme}, not with {scheme}: count them again with the scheme to train for"
+        )
         raise MismatchError(msg)
     if min_count < 1:
         msg = f"min_count is {min_count}, must be at least 1"

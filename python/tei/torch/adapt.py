@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
-from tei.counts import WordCounts, count_words
+from tei.counts import WordCounts
 from tei.errors import FileFormatError, MismatchError
 from tei.files import atomic_directory
 from tei.plan import ResizePlan
@@ -71,7 +71,7 @@ def adapt(
     held_out: Source | WordCounts | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     protect: Iterable[str] = (),
-    policy: Any = None,
+    bounds: Any = None,
     init: Init = "weighted",
     pad_to_multiple_of: int | None = None,
     field: str | None = None,
@@ -87,7 +87,7 @@ def adapt(
         held_out: Other texts of the same kind, by which `auto` judges a size.
         optimizer: Its state follows the model.
         protect: Tokens to keep in any case, beside those that model or tokenizer need.
-        policy: Bounds and costs of the plan, see `tei.policy`.
+        bounds: How far `auto` may go, a `tei.policy.Bounds`.
         init: Rows of added tokens, see `tei.torch.apply`.
         pad_to_multiple_of: Adds zero rows until the number of rows is a multiple of this.
         field: Field (JSONL) or column (CSV) of the texts.
@@ -103,15 +103,14 @@ def adapt(
     tok = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_pretrained(tokenizer)
     rows = vocabulary_tensors(model, None, tok.vocab_size)[0].rows[: tok.vocab_size]
     needed = {tok.tokens[i] for i in special_ids(model) if 0 <= i < tok.vocab_size}
-    options: dict[str, Any] = {} if held_out is None else {"held_out": _counts(held_out, tok, field)}
     plan = tok.plan(
         _counts(source, tok, field),
         size=size,
         grow=grow,
         weights=rows.float().cpu().numpy().astype(np.float32, copy=False),
         protect=tuple(sorted({*protect, *needed})),
-        policy=policy,
-        **options,
+        held_out=None if held_out is None else _counts(held_out, tok, field),
+        bounds=bounds,
     )
     small = tok.apply(plan)
     apply(plan, model, optimizer, init=init, pad_to_multiple_of=pad_to_multiple_of)
@@ -197,7 +196,7 @@ def _model_class(architectures: Sequence[str] | None) -> Any:
 
 
 def _counts(source: Source | WordCounts, tok: Tokenizer, field: str | None) -> WordCounts:
-    return source if isinstance(source, WordCounts) else count_words(source, tok.scheme, field=field)
+    return source if isinstance(source, WordCounts) else tok.count(source, field=field)
 
 
 def _sampled(source: Source | WordCounts, field: str | None) -> tuple[Source | WordCounts, list[str]]:

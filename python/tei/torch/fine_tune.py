@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
 from tei.errors import InvalidInputError
 from tei.torch.data import trim
@@ -113,6 +113,8 @@ def fine_tune(
 
 def _run(trainer: Any, samples: int, output_dir: str | os.PathLike[str] | None) -> FineTuned:
     trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback) is not None:
+        trainer.add_callback(_Bar)
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
@@ -122,6 +124,13 @@ def _run(trainer: Any, samples: int, output_dir: str | os.PathLike[str] | None) 
     losses = tuple(float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     trainer.model.eval()
     return FineTuned(losses, accuracy, seconds, samples)
+
+
+class _Bar(ProgressCallback):
+    """A progress bar alone; losses are in the result and need not be printed between."""
+
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        """Prints nothing."""
 
 
 def _accuracy(prediction: Any) -> dict[str, float]:

@@ -84,4 +84,22 @@ pub enum Error {
         /// What is wrong with them.
         reason: String,
     },
+    /// A matrix of weights has fewer rows than the vocabulary tokens.
+    #[error(
+        "weights have {rows} rows, the vocabulary {tokens} tokens: give the embedding that belongs to this tokenizer"
+    )]
+    RowsMismatch {
+        /// Rows of the matrix.
+        rows: usize,
+        /// Tokens of the vocabulary.
+        tokens: usize,
+    },
+    /// A weight is infinite or no number.
+    #[error("weights hold {value} in row {row}: all rows of tokens must be finite")]
+    RowNotFinite {
+        /// Where it is.
+        row: usize,
+        /// What it is.
+        value: String,
+    },
 }

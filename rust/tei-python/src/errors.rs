@@ -10,6 +10,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
         Error::BrokenCounts { .. } => "FileFormatError",
+        Error::RowsMismatch { .. } => "MismatchError",
         _ => "InvalidInputError",
     }
 }

@@ -2,8 +2,11 @@
 mod counts;
 mod encoder;
 mod errors;
+mod grow;
 mod texts;
 mod trainer;
+mod trim;
+mod usage;
 
 use pyo3::prelude::*;
 
@@ -23,5 +26,11 @@ mod _core {
     #[pymodule_export]
     use crate::encoder::Encoder;
     #[pymodule_export]
+    use crate::grow::grow;
+    #[pymodule_export]
     use crate::trainer::{normalize, train};
+    #[pymodule_export]
+    use crate::trim::{trim_along, trim_order};
+    #[pymodule_export]
+    use crate::usage::{alphabet, count_usage, hold_out, spell};
 }

@@ -1,0 +1,251 @@
+//! The order in which tokens are given up: the cheapest first, counted again after each removal.
+//!
+//! A token costs its count times how far the model's input moves: the distance of its row to the length-weighted mean of
+//! the rows that would replace it. The order is total, so its ends are nested vocabularies of every size.
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::encoder::Encoder;
+use crate::segmentation::{Paths, Segmentation, Users, char_count, trace_without_itself};
+use crate::usage::single_char;
+use crate::vocabulary::Vocabulary;
+use crate::word_counts::WordCounts;
+use crate::{Error, Result, TokenId};
+
+/// A matrix of embedding rows in id order.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    values: &'a [f32],
+    dim: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of `dim` values each, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::RowsMismatch`] if there are fewer rows than tokens, [`Error::RowNotFinite`] if a value of theirs is.
+    pub fn new(values: &'a [f32], dim: usize, tokens: usize) -> Result<Self> {
+        let rows = values.len().checked_div(dim).unwrap_or(0);
+        if rows < tokens {
+            return Err(Error::RowsMismatch { rows, tokens });
+        }
+        match values[..tokens * dim].iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(Error::RowNotFinite { row: at / dim, value: values[at].to_string() }),
+            None => Ok(Self { values, dim }),
+        }
+    }
+
+    fn row(&self, id: TokenId) -> &'a [f32] {
+        &self.values[id as usize * self.dim..][..self.dim]
+    }
+
+    /// 1 − cosine of a token's row and the mean of its pieces' rows weighted by length; 0 to 2.
+    fn distance(&self, id: TokenId, pieces: &[TokenId], vocabulary: &Vocabulary, mean: &mut Vec<f32>) -> f64 {
+        mean.clear();
+        mean.resize(self.dim, 0.0);
+        for &piece in pieces {
+            let length = char_count(vocabulary.surface(piece).0.as_bytes()) as f32;
+            mean.iter_mut().zip(self.row(piece)).for_each(|(sum, value)| *sum += length * value);
+        }
+        let (dot, norms) = (dot(self.row(id), mean), dot(self.row(id), self.row(id)) * dot(mean, mean));
+        if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
+    }
+}
+
+/// Eight sums side by side, which the compiler makes one register.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let mut sums = [0.0f32; 8];
+    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| x * y).sum::<f32>();
+    for (x, y) in a_parts.zip(b_parts) {
+        sums.iter_mut().zip(x.iter().zip(y)).for_each(|(sum, (x, y))| *sum += x * y);
+    }
+    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + f64::from(rest)
+}
+
+/// What trimming goes by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Tokens that stay, by id; nothing more is protected where it is too short.
+    pub protected: &'a [bool],
+    /// Embedding rows; without them a token costs the tokens it saves.
+    pub rows: Option<Rows<'a>>,
+}
+
+/// Tokens in the order in which they are given up, and the state after each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrimOrder {
+    /// All tokens that are not protected.
+    pub order: Vec<TokenId>,
+    /// How often each was emitted just before it went.
+    pub uses: Vec<u64>,
+    /// Its cost then.
+    pub costs: Vec<f64>,
+    /// Tokens that the words emit after it is gone.
+    pub tokens: Vec<u64>,
+    /// Occurrences of unknown words after it is gone.
+    pub unknown_words: Vec<u64>,
+}
+
+/// Orders all unprotected tokens: what no word visits first, then by cost.
+///
+/// Among the unvisited, single characters come last and later ids first, since vocabularies number by falling frequency.
+/// A token that nothing spells comes after all others. Ties go to the token that is emitted less, then to the later id.
+#[must_use]
+pub fn trim_order(encoder: &Encoder, counts: &WordCounts, options: Options) -> TrimOrder {
+    let mut trimmer = Trimmer::new(encoder, counts, options);
+    let removable = |&id: &TokenId| !options.protected.get(id as usize).copied().unwrap_or(false);
+    let (used, mut unused): (Vec<_>, Vec<_>) =
+        (0..encoder.vocabulary().len() as TokenId).filter(removable).partition(|&id| trimmer.users.is_used(id));
+    unused.sort_by_key(|&id| (single_char(encoder.vocabulary().surface(id).0).is_some(), Reverse(id)));
+    unused.into_iter().for_each(|id| trimmer.remove(id));
+    trimmer.remove_by_cost(&used);
+    trimmer.trimmed
+}
+
+/// Gives up tokens in an order made elsewhere, on other counts: what it does to text that it was not made from.
+#[must_use]
+pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, order: &[TokenId]) -> TrimOrder {
+    let mut trimmer = Trimmer::new(encoder, counts, Options { protected: &[], rows });
+    for &id in order {
+        if trimmer.words.emitted()[id as usize] > 0 {
+            trimmer.spell(id);
+        }
+        trimmer.remove(id);
+        trimmer.touched.clear();
+    }
+    trimmer.trimmed
+}
+
+/// Order of removal: whether words would break, bits of the cost, count, later id first, and the entry's version.
+type Key = (bool, u64, u64, Reverse<TokenId>, u32);
+
+struct Trimmer<'a> {
+    vocabulary: &'a Vocabulary,
+    rows: Option<Rows<'a>>,
+    words: Segmentation<'a>,
+    users: Users,
+    /// How each token would be spelled without itself, for those in `heap`.
+    spellings: Paths,
+    spelled_by: Users,
+    spellable: Vec<bool>,
+    /// Cost of one occurrence.
+    factors: Vec<f64>,
+    versions: Vec<u32>,
+    /// Tokens that are still to go; others are not in the heap.
+    pending: Vec<bool>,
+    heap: BinaryHeap<Reverse<Key>>,
+    touched: Vec<TokenId>,
+    scratch: Vec<TokenId>,
+    mean: Vec<f32>,
+    trimmed: TrimOrder,
+}
+
+impl<'a> Trimmer<'a> {
+    fn new(encoder: &'a Encoder, counts: &'a WordCounts, options: Options<'a>) -> Self {
+        let (vocabulary, words) = (encoder.vocabulary(), Segmentation::new(encoder, counts, &[]));
+        let size = vocabulary.len();
+        let mut users = Users::new(size);
+        (0..counts.len() as u32).for_each(|i| users.note(i, &[], words.paths.get(i)));
+        Self {
+            vocabulary,
+            rows: options.rows,
+            words,
+            users,
+            spellings: Paths::new(vocabulary.tokens().map(str::len)),
+            spelled_by: Users::new(size),
+            spellable: vec![false; size],
+            factors: vec![0.0; size],
+            versions: vec![0; size],
+            pending: vec![false; size],
+            heap: BinaryHeap::new(),
+            touched: Vec::new(),
+            scratch: Vec::new(),
+            mean: Vec::new(),
+            trimmed: TrimOrder::default(),
+        }
+    }
+
+    fn remove_by_cost(&mut self, ids: &[TokenId]) {
+        for &id in ids {
+            self.pending[id as usize] = true;
+            self.spell(id);
+            self.push(id);
+        }
+        while let Some(Reverse((.., Reverse(id), version))) = self.heap.pop() {
+            if self.pending[id as usize] && self.versions[id as usize] == version {
+                self.pending[id as usize] = false;
+                self.remove(id);
+                self.push_touched();
+            }
+        }
+    }
+
+    /// Takes a token away and updates the words, and the spellings of other tokens, that visit it.
+    fn remove(&mut self, id: TokenId) {
+        let (uses, cost) = (self.words.emitted()[id as usize], self.cost(id));
+        let (surface, position) = self.vocabulary.surface(id);
+        self.words.trie.remove(position, surface.as_bytes());
+        for i in self.users.take(id, &self.words.paths) {
+            self.words.update(i, |i, before, now| {
+                self.users.note(i, before, now);
+                self.touched.extend(before);
+                self.touched.extend(now);
+            });
+        }
+        for token in self.spelled_by.take(id, &self.spellings) {
+            if self.pending[token as usize] {
+                self.spell(token);
+                self.touched.push(token);
+            }
+        }
+        self.trimmed.order.push(id);
+        self.trimmed.uses.push(uses);
+        self.trimmed.costs.push(cost);
+        self.trimmed.tokens.push(self.words.tokens());
+        self.trimmed.unknown_words.push(self.words.unknown_words());
+    }
+
+    /// Finds what would replace a token, and what one such replacement costs.
+    fn spell(&mut self, id: TokenId) {
+        self.scratch.clear();
+        let spellable = trace_without_itself(&self.words.trie, self.vocabulary.surface(id), &mut self.scratch);
+        self.spellable[id as usize] = spellable;
+        self.spelled_by.note(id, self.spellings.get(id), &self.scratch);
+        self.spellings.set(id, &self.scratch);
+        self.factors[id as usize] = if spellable { self.factor(id) } else { 1.0 };
+    }
+
+    fn factor(&mut self, id: TokenId) -> f64 {
+        let pieces = self.spellings.get(id);
+        let Some(rows) = self.rows else { return pieces.len() as f64 - 1.0 };
+        let long = pieces.iter().filter(|&&piece| single_char(self.vocabulary.surface(piece).0).is_none()).count();
+        // A wrong longer piece misleads a model more than single characters, which carry little meaning of their own.
+        rows.distance(id, pieces, self.vocabulary, &mut self.mean) * (1.0 + 0.5 * long as f64)
+    }
+
+    fn cost(&self, id: TokenId) -> f64 {
+        self.words.emitted()[id as usize] as f64 * self.factors[id as usize]
+    }
+
+    fn push(&mut self, id: TokenId) {
+        let i = id as usize;
+        self.versions[i] += 1;
+        // Costs are not negative, so their bits order as they do.
+        let cost = self.cost(id).to_bits();
+        self.heap.push(Reverse((!self.spellable[i], cost, self.words.emitted()[i], Reverse(id), self.versions[i])));
+    }
+
+    fn push_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for &id in &touched {
+            if self.pending[id as usize] {
+                self.push(id);
+            }
+        }
+        touched.clear();
+        self.touched = touched;
+    }
+}

@@ -1,0 +1,129 @@
+"""Reading other tokenizers: what is taken over, and how the rest is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+
+from tei import FileFormatError, Tokenizer, UnsupportedError, VocabularyError
+from tei.demo import model_directory
+
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "p", "##l"]
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    model = tokenizers.models.WordPiece({t: i for i, t in enumerate(TOKENS)}, unk_token="[UNK]")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    return json.loads(tokenizer.to_str())
+
+
+def read(document: dict[str, Any], tmp_path: Path) -> Tokenizer:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(document))
+    return Tokenizer.from_pretrained(path)
+
+
+def test_every_way_in_gives_the_same_tokenizer(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(model_directory())
+    directory = Path(model_directory())
+    ways = [
+        directory,
+        str(directory),
+        directory / "tokenizer.json",
+        directory / "vocab.txt",
+        theirs,
+        theirs.backend_tokenizer,
+    ]
+    found = [Tokenizer.from_pretrained(way) for way in ways]
+    assert {tok.fingerprint for tok in found} == {found[0].fingerprint}
+    assert {(tok.pad_token, tok.cls_token_id, tok.mask_token_id) for tok in found} == {("[PAD]", 101, 103)}
+    assert {tuple(tok("a", "b").input_ids) for tok in found} == {tuple(theirs("a", "b").input_ids)}
+
+
+def test_a_tokenizer_without_template_adds_nothing(document: dict[str, Any], tmp_path: Path) -> None:
+    assert read(document, tmp_path)("playing").input_ids == [5, 6]
+
+
+def test_bert_processing_is_understood(document: dict[str, Any], tmp_path: Path) -> None:
+    document["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+    assert read(document, tmp_path)("play", "play").input_ids == [2, 5, 3, 5, 3]
+
+
+def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_bytes("\n".join([*TOKENS, "P", "##L\r"]).encode())
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "cls_token": {"content": "[CLS]"}}')
+    tok = Tokenizer.from_pretrained(tmp_path)
+    assert tok.encode("PL").tokens == ["P", "##L"]
+    assert tok("PL").input_ids == [2, 9, 10, 3]
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "match"),
+    [
+        ("model", {"type": "BPE", "vocab": {}, "merges": []}, "model of kind BPE.*supported is WordPiece"),
+        ("normalizer", {"type": "NFKC"}, "normalizer of kind NFKC"),
+        ("pre_tokenizer", {"type": "Metaspace"}, "pre-tokenizer of kind Metaspace"),
+        ("pre_tokenizer", None, "pre-tokenizer of kind None"),
+        ("decoder", {"type": "ByteLevel"}, "decoder of kind ByteLevel"),
+        ("post_processor", {"type": "ByteLevel"}, "post-processor of kind ByteLevel"),
+    ],
+)
+def test_unsupported_components_are_named(
+    document: dict[str, Any], tmp_path: Path, section: str, value: Any, match: str
+) -> None:
+    document[section] = value
+    with pytest.raises(UnsupportedError, match=match):
+        read(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("vocab", "match"),
+    [
+        ({"[UNK]": 0, "a": 2}, "no token with id 1"),
+        ({"[UNK]": 0, "a": 1, "b": 1}, "id 1 to both 'a' and 'b'"),
+        ({"a": 0}, r"unknown token \"\[UNK\]\" is not in the vocabulary of 1"),
+    ],
+)
+def test_broken_vocabularies_are_refused(
+    document: dict[str, Any], tmp_path: Path, vocab: dict[str, int], match: str
+) -> None:
+    document["model"]["vocab"] = vocab
+    document["added_tokens"] = []
+    with pytest.raises(VocabularyError, match=match):
+        read(document, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"model": 3}', b'{"model": {"type": "WordPiece"}}'])
+def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"tokenizer\.json"):
+        Tokenizer.from_pretrained(path)
+
+
+def test_missing_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="nothing is downloaded"):
+        Tokenizer.from_pretrained("bert-base-uncased.json")
+    with pytest.raises(FileFormatError, match=r"neither tokenizer\.json nor vocab\.txt"):
+        Tokenizer.from_pretrained(tmp_path)
+    with pytest.raises(UnsupportedError, match="int"):
+        Tokenizer.from_pretrained(3)
+
+
+def test_a_saved_tokenizer_that_was_altered_is_refused(tmp_path: Path) -> None:
+    tok = Tokenizer.from_pretrained(model_directory())
+    tok.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text().replace('"hello"', '"hullo"'))
+    with pytest.raises(FileFormatError, match="different tokenizers"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "tei.json").unlink()
+    with pytest.raises(FileFormatError, match=r"tei\.json"):
+        Tokenizer.load(tmp_path)
