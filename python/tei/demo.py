@@ -121,7 +121,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="tei-demo-") as directory:
         out = Path(directory) / "adapted"
         _adapt(console, training, test, out, picture)
-        console.print(f"\nfine-tuning both on {training_texts:,} texts, {len(training.names)} intents, {BUDGET} …")
+        budget = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in BUDGET.items())
+        console.print(f"\nfine-tuning both on {training_texts:,} texts, {len(training.names)} intents ({budget}) …")
         original = _fine_tune(model_directory(), training.head(training_texts), test)
         adapted = _fine_tune(out, training.head(training_texts), test)
     console.print(
@@ -165,11 +166,16 @@ def _adapt(console: "Console", training: LabelledTexts, test: LabelledTexts, out
 
 def _fine_tune(directory: Path, training: LabelledTexts, test: LabelledTexts) -> Trained:
     from transformers import AutoModelForSequenceClassification, set_seed
+    from transformers.utils import logging as log
 
     from tei.tokenizer import Tokenizer
     from tei.torch import TextClassificationDataset, fine_tune
 
-    # The same seed gives both models the same new classification layer.
+    # That the classification layer is new goes without saying here.
+    logging: Any = log
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    # The same seed gives both models the same new layer.
     set_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=len(training.names))
     tokenizer = Tokenizer.from_pretrained(directory)
@@ -177,4 +183,6 @@ def _fine_tune(directory: Path, training: LabelledTexts, test: LabelledTexts) ->
         TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=MAX_LENGTH) for part in (training, test)
     ]
     result = fine_tune(model, *sets, **BUDGET)
-    return Trained(float(result.accuracy or 0), sum(parameter.numel() for parameter in model.parameters()), result.seconds)
+    return Trained(
+        float(result.accuracy or 0), sum(parameter.numel() for parameter in model.parameters()), result.seconds
+    )

@@ -180,15 +180,16 @@ def _facts(directory: str | Path, model: Any, tokenizer: Tokenizer, texts: Seque
     )
 
 
-def sample_curve(curve: Curve, *, points: int = 12) -> dict[str, NDArray[Any]]:
+def sample_curve(curve: Curve, *, points: int = 12, chosen: int | None = None) -> dict[str, NDArray[Any]]:
     """Pick rows of a size curve at sizes that grow by an even factor.
 
     Args:
         curve: Columns of one length, among them `size` and `tokens`, in any order of size.
         points: Number of rows wanted, at least 2.
+        chosen: A size whose row (or the next larger one's) is among them in any case.
 
     Returns:
-        The same columns with at most `points` rows, from the smallest size to the largest, both included.
+        The same columns with at most `points` rows, and one for `chosen`, from the smallest size to the largest, both included.
 
     Raises:
         InvalidInputError: `curve` lacks a column, is empty, or `points` is below 2.
@@ -204,6 +205,7 @@ def sample_curve(curve: Curve, *, points: int = 12) -> dict[str, NDArray[Any]]:
     order = np.argsort(curve["size"], kind="stable")
     sizes = np.asarray(curve["size"])[order]
     wanted = np.geomspace(max(sizes[0], 1), max(sizes[-1], 1), points)
+    wanted = wanted if chosen is None else np.append(wanted, chosen)
     rows = np.unique(np.clip(np.searchsorted(sizes, np.rint(wanted)), 0, len(sizes) - 1))
     return {name: np.asarray(column)[order][rows] for name, column in curve.items()}
 
@@ -213,7 +215,7 @@ def curve_table(curve: Curve, *, chosen: int | None = None, points: int = 12) ->
 
     Args:
         curve: Columns `size`, `tokens` and perhaps `drift`, as in `ResizePlan.curve`.
-        chosen: The size that was chosen; the row at or just above it is marked.
+        chosen: The size that was chosen; it gets a row, which is marked.
         points: Number of rows.
 
     Returns:
@@ -221,7 +223,7 @@ def curve_table(curve: Curve, *, chosen: int | None = None, points: int = 12) ->
     """
     from rich.table import Table
 
-    sample = sample_curve(curve, points=points)
+    sample = sample_curve(curve, points=points, chosen=chosen)
     extra = sample["tokens"] / np.asarray(curve["tokens"]).min() - 1
     widest = max(float(extra.max()), 1e-9)
     marked = int(np.searchsorted(sample["size"], chosen)) if chosen is not None else -1
