@@ -82,7 +82,7 @@ def load_texts(split: Literal["train", "test"] = "train") -> LabelledTexts:
         >>> len(questions), len(questions.names)
         (799, 20)
         >>> questions.texts[0], questions.names[questions.labels[0]]
-        ...
+        ('How do I activate a card I received?', 'activate_my_card')
     """
     data = importlib.resources.files("tei").joinpath("data", f"banking_{split}.jsonl.xz").read_bytes()
     rows = [json.loads(line) for line in lzma.decompress(data).decode("utf-8").splitlines()]
