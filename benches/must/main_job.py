@@ -141,8 +141,12 @@ def _train(job: dict[str, Any] | None, training: Labelled, test: Labelled, seed:
     if job is not None:
         model, tokenizer, _ = tt.adapt(model, tokenizer, training.texts, **job)
     sets = [tt.TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=64) for part in (training, test)]
-    result = tt.fine_tune(model, *sets, batch_size=32, epochs=2, learning_rate=2e-4, seed=seed)
-    return 100 * float(result.accuracy or 0), tokenizer.vocab_size
+    result = tt.fine_tune(model, *sets, batch_size=16, epochs=1, learning_rate=3e-4, seed=seed)
+    accuracy = 100 * float(result.accuracy or 0)
+    print(
+        f"  {training.classes} classes, {job}, seed {seed}: {accuracy:.2f} %, {result.seconds:.0f} s", file=sys.stderr
+    )
+    return accuracy, tokenizer.vocab_size
 
 
 def _loss_of_accuracy(which: int, options: Options) -> Result:

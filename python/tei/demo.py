@@ -45,8 +45,8 @@ class LabelledTexts:
         """Return the number of texts."""
         return len(self.texts)
 
-    def head(self, count: int) -> "LabelledTexts":
-        """Return the first `count` texts; their order is random, so any head is a fair sample."""
+    def head(self, count: int | None) -> "LabelledTexts":
+        """Return the first `count` texts, all if None; their order is random, so any head is a fair sample."""
         return LabelledTexts(self.texts[:count], self.labels[:count], self.names)
 
 
@@ -103,7 +103,11 @@ def model_directory() -> Path:
 
 
 def run(
-    console: "Console", *, picture: Path | None = None, training_texts: int = TRAINING_TEXTS
+    console: "Console",
+    *,
+    picture: Path | None = None,
+    training_texts: int = TRAINING_TEXTS,
+    test_texts: int | None = None,
 ) -> tuple[Trained, Trained]:
     """Adapt MiniLM-L6 to the shipped texts, fine-tune the original and the adapted model, print both comparisons.
 
@@ -111,13 +115,14 @@ def run(
         console: Where to print.
         picture: File for the picture of the size curve, none if None.
         training_texts: Number of texts to fine-tune with, the same for both models.
+        test_texts: Number of texts to compare on; all if None.
 
     Returns:
         What fine-tuning came to, for the original and for the adapted model.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     start = time.perf_counter()
-    training, test = load_texts("train"), load_texts("test")
+    training, test = load_texts("train"), load_texts("test").head(test_texts)
     with tempfile.TemporaryDirectory(prefix="tei-demo-") as directory:
         out = Path(directory) / "adapted"
         _adapt(console, training, test, out, picture)
