@@ -1,111 +1,153 @@
-"""The compiled half of `tei`.
+"""
+The compiled half of `tei`.
 """
 
+from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-from _typeshed import Incomplete, SupportsGetItem
-
-__all__ = ["Encoder", "WordCounter", "WordCounts", "cpu_count", "normalize", "train"]
+__all__ = ["Encoder", "WordCounter", "WordCounts", "alphabet", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
 
 @final
 class Encoder:
-    """Encodes text by longest match; immutable, safe to share between threads.
+    """
+    Encodes text by longest match; immutable, safe to share between threads.
     """
     def __len__(self, /) -> int: ...
-    def __new__(
-        cls,
-        /,
-        tokens: SupportsGetItem[int, str],
-        *,
-        unknown_token: str,
-        continuation_prefix: str,
-        normalizer: tuple[bool, bool, bool, bool],
-        max_word_chars: SupportsIndex,
-        added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]],
-    ) -> Encoder:
-        """Compiles a vocabulary (tokens in id order) and its rules.
+    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, normalizer: tuple[bool, bool, bool, bool], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
+        """
+        Compiles a vocabulary (tokens in id order) and its rules.
 
         normalizer: `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
         """
     def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
-        """Text of ids; `skip` marks the ids that are left out.
+        """
+        Text of ids; `skip` marks the ids that are left out.
         """
     def encode_aligned(self, /, string: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-        """Ids, character offsets and word numbers of one text.
+        """
+        Ids, character offsets and word numbers of one text.
         """
     def encode_batch(self, /, texts: Any, threads: SupportsIndex) -> tuple[Incomplete, Incomplete]:
-        """Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
+        """
+        Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
 
         threads: 0 chooses by the size of the batch.
         """
     def token(self, /, id: SupportsIndex) -> str | None:
-        """The token of an id, or None.
+        """
+        The token of an id, or None.
         """
     def token_id(self, /, token: str) -> int | None:
-        """Id of a token, or None.
+        """
+        Id of a token, or None.
         """
     def tokens(self, /) -> list[str]:
-        """Tokens in id order.
+        """
+        Tokens in id order.
         """
 
 @final
 class WordCounter:
-    """Counts words batch by batch.
+    """
+    Counts words batch by batch.
     """
     def __new__(cls, /) -> WordCounter: ...
     def add(self, /, encoder: Encoder, texts: Any, threads: SupportsIndex) -> None:
-        """Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
+        """
+        Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
         """
     def finish(self, /) -> WordCounts:
-        """What has been counted; the counter begins anew.
+        """
+        What has been counted; the counter begins anew.
         """
 
 @final
 class WordCounts:
-    """Distinct words with their counts, most frequent first; immutable.
+    """
+    Distinct words with their counts, most frequent first; immutable.
     """
     def __eq__(self, other: object, /) -> bool: ...
     def __len__(self, /) -> int: ...
     def decayed(self, /, factor: SupportsFloat | SupportsIndex) -> WordCounts:
-        """Every count times `factor`, rounded; what rounds to zero is left out.
+        """
+        Every count times `factor`, rounded; what rounds to zero is left out.
         """
     @staticmethod
     def from_bytes(data: bytes) -> tuple[WordCounts, str]:
-        """Reads what `to_bytes` wrote: the counts and the scheme.
+        """
+        Reads what `to_bytes` wrote: the counts and the scheme.
         """
     @staticmethod
     def from_pairs(pairs: SupportsGetItem[int, tuple[str, SupportsIndex]]) -> WordCounts:
-        """Counts from pairs of word and count; equal words are added up.
+        """
+        Counts from pairs of word and count; equal words are added up.
         """
     def merged(self, /, other: WordCounts) -> WordCounts:
-        """The sum of two counts.
+        """
+        The sum of two counts.
         """
     def most_common(self, /, n: SupportsIndex | None = None) -> list[tuple[str, int]]:
-        """The `n` most frequent words with their counts; all if None.
+        """
+        The `n` most frequent words with their counts; all if None.
         """
     def to_bytes(self, /, scheme: str) -> bytes:
-        """The counts as bytes that carry their scheme, a version and a checksum.
+        """
+        The counts as bytes that carry their scheme, a version and a checksum.
         """
     def total(self, /) -> int:
-        """Sum of all counts.
+        """
+        Sum of all counts.
         """
 
+def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
+    """
+    Marks tokens that are one character, in any position, that is printable ASCII or occurs in the words.
+    """
+
+def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:
+    """
+    What words emit under the vocabulary of an encoder.
+    """
+
 def cpu_count() -> int:
-    """Number of processors this process may use.
+    """
+    Number of processors this process may use.
+    """
+
+def grow(encoder: Encoder, counts: WordCounts, removed: Incomplete, *, count: SupportsIndex, min_gain: SupportsIndex, max_pieces: SupportsIndex, base: WordCounts | None = None, max_changed: SupportsFloat | SupportsIndex = 0.005, keep_top: SupportsIndex = 0) -> list[tuple[str, int]]:
+    """
+    Tokens to add after some have been removed, with what each saves; the greatest gain first.
+
+    base: words of text that no new token may change by more than a share of `max_changed`, nor lengthen any of its
+    `keep_top` most frequent words.
+    """
+
+def hold_out(counts: WordCounts, share: SupportsFloat | SupportsIndex, seed: SupportsIndex) -> tuple[WordCounts, WordCounts]:
+    """
+    Splits counts into the larger part and a part of about `share`, the same for the same seed.
     """
 
 def normalize(text: str, switches: tuple[bool, bool, bool, bool]) -> str:
-    """A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+    """
+    A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
     """
 
-def train(
-    counts: WordCounts,
-    *,
-    vocab_size: SupportsIndex,
-    min_count: SupportsIndex,
-    special_tokens: SupportsGetItem[int, str],
-    continuation_prefix: str,
-    max_word_chars: SupportsIndex,
-) -> list[str]:
-    """Tokens in id order, induced from word counts: special tokens, characters in both position classes, merges.
+def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:
+    """
+    Spells tokens by others, after some have been removed and some added; ids of added ones follow the vocabulary's.
+    """
+
+def train(counts: WordCounts, *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex) -> list[str]:
+    """
+    Tokens in id order, induced from word counts: special tokens, characters in both position classes, merges.
+    """
+
+def trim_along(encoder: Encoder, counts: WordCounts, order: Incomplete, rows: Incomplete | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:
+    """
+    Gives up tokens in a given order and measures it on the words.
+    """
+
+def trim_order(encoder: Encoder, counts: WordCounts, protected: Incomplete, rows: Incomplete | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:
+    """
+    Orders all tokens that are not protected by what giving them up costs; rows are float32 in C order.
     """

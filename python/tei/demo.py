@@ -82,7 +82,7 @@ def load_texts(split: Literal["train", "test"] = "train") -> LabelledTexts:
         >>> len(questions), len(questions.names)
         (799, 20)
         >>> questions.texts[0], questions.names[questions.labels[0]]
-        ...
+        ('How do I activate a card I received?', 'activate_my_card')
     """
     data = importlib.resources.files("tei").joinpath("data", f"banking_{split}.jsonl.xz").read_bytes()
     rows = [json.loads(line) for line in lzma.decompress(data).decode("utf-8").splitlines()]
@@ -177,4 +177,6 @@ def _fine_tune(directory: Path, training: LabelledTexts, test: LabelledTexts) ->
         TextClassificationDataset(part.texts, part.labels, tokenizer, max_len=MAX_LENGTH) for part in (training, test)
     ]
     result = fine_tune(model, *sets, **BUDGET)
-    return Trained(float(result.accuracy or 0), sum(parameter.numel() for parameter in model.parameters()), result.seconds)
+    return Trained(
+        float(result.accuracy or 0), sum(parameter.numel() for parameter in model.parameters()), result.seconds
+    )

@@ -224,7 +224,7 @@ class Tokenizer(Fitting):
             Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
 
         Example:
-            >>> tok = Tokenizer.train(["ab abc"], vocab_size=16, min_count=1)
+            >>> tok = Tokenizer.train(["ab abc"], vocab_size=13, min_count=1)
             >>> tok.encode("ab, AB").offsets
             [(0, 2), (2, 3), (4, 6)]
         """
