@@ -4,6 +4,7 @@ Trimming gives up tokens one at a time, the cheapest first, and gives an order o
 what the rest spells with many pieces. Python decides here; the compiled core counts.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -301,9 +302,9 @@ class _Draft:
 
 
 def _weighted(names: list[str], pieces: NDArray[Any], ends: NDArray[Any], importance: Any) -> Mapping[str, Rows]:
-    rows = {}
-    for name, start, end in zip(names, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        ids, where = np.unique(pieces[start:end], return_inverse=True)
-        weights = np.bincount(where, importance[pieces[start:end]])
-        rows[name] = ids.astype(np.int32), weights / weights.sum()
-    return rows
+    """Convex weights of each token's pieces, in the order of its spelling."""
+    weights = importance[pieces]
+    if names:
+        weights /= np.repeat(np.add.reduceat(weights, ends[:-1]), np.diff(ends))
+    spans = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
+    return {name: (pieces[span], weights[span]) for name, span in zip(names, spans, strict=True)}
