@@ -1,8 +1,11 @@
 """Slow twins: each says in a few lines what a fast path must do, so that the two can be compared on any input."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 
 def train(
@@ -51,3 +54,94 @@ def _merged(word: Sequence[int], pair: tuple[int, int], symbol: int) -> list[int
         merged.append(symbol if found else word[i])
         i += 1 + found
     return merged
+
+
+# Words and their pieces: usage, trimming, growing.
+
+
+def path(word: str, tokens: Collection[str], mark: str = "") -> tuple[list[str], str]:
+    """The tokens that leftmost longest match visits, and what is left where none matches."""
+    pieces = []
+    while word:
+        found = next((n for n in range(len(word), 0, -1) if mark + word[:n] in tokens), None)
+        if found is None:
+            break
+        pieces.append(mark + word[:found])
+        word, mark = word[found:], "##"
+    return pieces, word
+
+
+def segment(word: str, tokens: Collection[str], mark: str = "") -> list[str] | None:
+    """Leftmost longest match; None if some part has no token."""
+    pieces, rest = path(word, tokens, mark)
+    return None if rest else pieces
+
+
+def surface(token: str, prefix: str = "##") -> tuple[str, str]:
+    """What a token spells and the mark of its position."""
+    return (token[len(prefix) :], prefix) if token.startswith(prefix) and token != prefix else (token, "")
+
+
+def spelling(token: str, tokens: Collection[str]) -> list[str] | None:
+    """How other tokens spell a token."""
+    text, mark = surface(token)
+    return segment(text, set(tokens) - {token}, mark=mark)
+
+
+def emitted(counts: Mapping[str, int], tokens: Collection[str]) -> Counter:
+    """How often each token is emitted; `None` counts unknown words."""
+    total = Counter()
+    for word, count in counts.items():
+        for token in segment(word, tokens) or [None]:
+            total[token] += count
+    return total
+
+
+def visited(counts: Mapping[str, int], tokens: Collection[str]) -> set[str]:
+    """Tokens that longest match passes, also in words that it cannot finish."""
+    return {token for word in counts for token in path(word, tokens)[0]}
+
+
+def trim_cost(token: str, uses: int, tokens: Collection[str], rows: Mapping[str, Any] | None) -> tuple[bool, float]:
+    """Whether nothing spells a token, and what giving it up costs."""
+    pieces = spelling(token, tokens)
+    if pieces is None:
+        return True, float(uses)
+    if rows is None:
+        return False, float(uses * (len(pieces) - 1))
+    mean = sum(len(surface(piece)[0]) * rows[piece] for piece in pieces)
+    cosine = rows[token] @ mean / np.sqrt((rows[token] @ rows[token]) * (mean @ mean))
+    return False, uses * (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+
+
+def grow(
+    counts: Mapping[str, int], tokens: Collection[str], *, count: int, min_gain: int, max_pieces: int
+) -> list[tuple[str, int]]:
+    """Adds the run of pieces that saves most, by segmenting all words again for each."""
+    tokens, grown, bounds = set(tokens), [], Counter()
+    for word, times in counts.items():
+        pieces = segment(word, tokens) or []
+        for i in range(len(pieces)):
+            for j in range(i + 2, min(len(pieces), i + max_pieces) + 1):
+                text = "".join(surface(piece)[0] for piece in pieces[i:j])
+                bounds[text.encode(), i > 0] += times * (j - i - 1)
+    queue = {key: gain for key, gain in bounds.items() if gain >= min_gain}
+    while queue and len(grown) < count:
+        best = min(queue, key=lambda key: (-queue[key], key))
+        del queue[best]
+        token = "##" * best[1] + best[0].decode()
+        gain = _gain(counts, tokens, token)
+        if gain is None or gain < min_gain:
+            continue
+        if queue and gain < max(queue.values()):
+            queue[best] = gain
+        else:
+            tokens.add(token)
+            grown.append((token, gain))
+    return grown
+
+
+def _gain(counts: Mapping[str, int], tokens: set[str], token: str) -> int | None:
+    known = {word: count for word, count in counts.items() if segment(word, tokens)}
+    after = emitted(known, tokens | {token})
+    return None if None in after else emitted(known, tokens).total() - after.total()

@@ -101,7 +101,7 @@ class WordCounts:
 
 def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     """
-    Marks tokens that are one character, in any position, that is printable ASCII or occurs in the words.
+    Marks tokens of one character, in any position, that is common in any text or occurs in the words.
     """
 
 def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:

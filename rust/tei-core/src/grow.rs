@@ -60,12 +60,13 @@ pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options
     let mut grown = Vec::new();
     while grown.len() < options.count {
         let Some((_, Reverse(candidate))) = heap.pop() else { break };
+        let Some(token) = new_token(encoder.vocabulary(), removed, candidate) else { continue };
         let Some(gain) = grower.gain(candidate).filter(|&gain| gain >= options.min_gain) else { continue };
         if heap.peek().is_some_and(|(next, _)| gain < *next) {
             heap.push((gain, Reverse(candidate)));
         } else if grower.is_harmless(candidate) {
             grower.accept(candidate);
-            grown.push(Grown { token: token(encoder.vocabulary(), candidate), gain });
+            grown.push(Grown { token, gain });
         }
     }
     grown
@@ -75,12 +76,15 @@ pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options
 type Candidate<'a> = (&'a [u8], Position);
 type Heap<'a> = BinaryHeap<(u64, Reverse<Candidate<'a>>)>;
 
-fn token(vocabulary: &Vocabulary, (surface, position): Candidate) -> String {
+/// The candidate as a token; None if it would read as another one, or is one that words may not match.
+fn new_token(vocabulary: &Vocabulary, removed: &[TokenId], (surface, position): Candidate) -> Option<String> {
     let surface = String::from_utf8_lossy(surface);
-    match position {
-        Position::Initial => surface.into_owned(),
+    let token = match position {
+        Position::Initial => surface.to_string(),
         Position::Continuation => format!("{}{surface}", vocabulary.continuation_prefix()),
-    }
+    };
+    let kept = vocabulary.id(&token).is_some_and(|id| !removed.contains(&id));
+    (!kept && vocabulary.split_surface(&token) == (&surface, position)).then_some(token)
 }
 
 /// All runs of pieces, with the tokens they would save if no two of them overlapped.

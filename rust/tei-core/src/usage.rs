@@ -39,10 +39,14 @@ impl Usage {
     }
 }
 
-/// Which tokens are one character that is printable ASCII or occurs in `counts`, in either position.
+/// Characters that any text may hold: printable ASCII, the rest of Latin-1, and general punctuation.
+const COMMON: [std::ops::RangeInclusive<char>; 4] =
+    ['!'..='~', '\u{A1}'..='\u{FF}', '\u{2010}'..='\u{2027}', '\u{2030}'..='\u{205E}'];
+
+/// Which tokens are one character, in either position, that is common in any text or occurs in `counts`.
 #[must_use]
 pub fn alphabet(encoder: &Encoder, counts: &WordCounts) -> Vec<bool> {
-    let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = ('!'..='~').collect();
+    let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = COMMON.into_iter().flatten().collect();
     counts.iter().for_each(|(word, _)| characters.extend(word.chars()));
     let vocabulary = encoder.vocabulary();
     let single = |id| single_char(vocabulary.surface(id).0).is_some_and(|c| characters.contains(&c));
