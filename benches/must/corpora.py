@@ -49,15 +49,19 @@ class Labelled:
 
 
 def labelled(name: str, *, limit: int) -> tuple[Labelled, Labelled]:
-    """Return training texts (a random choice of at most `limit`) and all test texts of `classify/<name>`."""
-    splits = [_rows(f"classify/{name}/{split}.jsonl.xz") for split in ("train", "test")]
+    """Return training texts (a random choice of at most `limit`) and all others, held out, of `classify/<name>`.
+
+    Validation and test split are one held-out set here: nothing is chosen by either, and more texts mean less noise.
+    """
+    train, valid, test = (_rows(f"classify/{name}/{split}.jsonl.xz") for split in ("train", "valid", "test"))
+    splits = [train, valid + test]
     names = sorted({label for rows in splits for _, label in rows})
     random.Random(0).shuffle(splits[0])
     splits[0] = splits[0][:limit]
-    training, test = (
+    training, held_out = (
         Labelled([text for text, _ in rows], [names.index(label) for _, label in rows], len(names)) for rows in splits
     )
-    return training, test
+    return training, held_out
 
 
 def _rows(path: str) -> list[tuple[str, str]]:
