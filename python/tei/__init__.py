@@ -10,6 +10,7 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tei._core import VERSION as __version__
 from tei.counts import WordCounts, count_words
 from tei.encoding import Batch, Encoding, Ragged
 from tei.errors import (
@@ -54,6 +55,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "WordCounts",
+    "__version__",
     "adapt",
     "count_words",
 ]

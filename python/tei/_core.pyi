@@ -3,9 +3,14 @@ The compiled half of `tei`.
 """
 
 from _typeshed import Incomplete, SupportsGetItem
-from typing import Any, SupportsFloat, SupportsIndex, final
+from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Encoder", "WordCounter", "WordCounts", "alphabet", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+
+VERSION: Final[str]
+"""
+Version of the package.
+"""
 
 @final
 class Encoder:

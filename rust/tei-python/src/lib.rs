@@ -19,6 +19,9 @@ fn cpu_count() -> usize {
 /// The compiled half of `tei`.
 #[pymodule(gil_used = false)]
 mod _core {
+    /// Version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use crate::counts::{WordCounter, WordCounts};
     #[pymodule_export]
