@@ -10,7 +10,7 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tei._core import VERSION as __version__
+from tei import _core
 from tei.counts import WordCounts, count_words
 from tei.encoding import Batch, Encoding, Ragged
 from tei.errors import (
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # What is loaded when it is first asked for: `import tei` stays quick, and free of torch.
 LAZY = {"ResizePlan": "tei.plan", "adapt": "tei.torch.adapt"}
+
+__version__ = _core.VERSION
 
 __all__ = [
     "Batch",
