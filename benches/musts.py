@@ -11,6 +11,8 @@ import time
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Spinning threads would measure what else runs on the machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from must import REGISTRY, Must, Options, main_job  # noqa: F401 - importing a module of musts registers them
 

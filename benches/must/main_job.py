@@ -17,7 +17,7 @@ from must import Options, Result, must
 from must.corpora import Labelled, kernel_docs, labelled
 from tei.demo import load_texts, model_directory
 
-TASKS = ("en_trec", "en_sst2", "en_banking77")
+TASKS = ("en_trec", "en_sst2", "en_subjectivity")
 TRAINING_TEXTS = 3_000
 
 

@@ -54,7 +54,7 @@ def adapt(
         from tei.torch.adapt import adapt_directory
 
         plan = adapt_directory(model_dir, training, out, size=sizes[0], grow=sizes[1], overwrite=overwrite)
-    notes.print(plan.summary(), highlight=False)
+    notes.print(plan.summary(), highlight=False, markup=False)
     with _step("comparing with the original"):
         rows = compare_directories(model_dir, out, held_out)
     console.print(table(rows, title=f"{out}, on {len(held_out):,} held-out texts"))

@@ -54,8 +54,8 @@ class Bounds:
         base_words: So many of the base text's most frequent words must not become longer.
     """
 
-    token_growth: float = 0.02
-    drift: float = 0.02
+    token_growth: float = 0.022
+    drift: float = 0.022
     unknown_words: float = 1e-4
     held_out_share: float = 0.2
     grow_share: float = 0.25

@@ -74,6 +74,9 @@ def read_pretrained(source: Any) -> TokenizerSpec:
 
 
 def _read_path(path: Path) -> TokenizerSpec:
+    if not path.exists():
+        msg = f"{path} does not exist: give the path of a local file or directory, nothing is downloaded"
+        raise FileFormatError(msg)
     if path.is_dir():
         found = [path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
         if not found:
