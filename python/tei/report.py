@@ -227,7 +227,7 @@ def curve_table(curve: Curve, *, chosen: int | None = None, points: int = 12) ->
     extra = sample["tokens"] / np.asarray(curve["tokens"]).min() - 1
     widest = max(float(extra.max()), 1e-9)
     marked = int(np.searchsorted(sample["size"], chosen)) if chosen is not None else -1
-    drawn = Table(title="what each size costs, before growth", title_justify="left")
+    drawn = Table(title="what each size costs in the text adapted to, before growth", title_justify="left")
     for heading in ("tokens kept", "sequence length", ""):
         drawn.add_column(heading, justify="left" if not heading else "right")
     for index, (size, share) in enumerate(zip(sample["size"], extra, strict=True)):
