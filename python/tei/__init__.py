@@ -67,7 +67,5 @@ def __getattr__(name: str) -> Any:
     """Loads what is not loaded with the package."""
     if name in LAZY:
         return getattr(import_module(LAZY[name]), name)
-    if name == "__version__":
-        return import_module("importlib.metadata").version("tei")
     msg = f"module 'tei' has no attribute {name!r}"
     raise AttributeError(msg)
