@@ -3,13 +3,15 @@
 //! Children of a node sit in one block of 256 nodes, at `base ^ byte` (the layout of Darts-clone); a child is real if it
 //! names its parent. Whole vocabularies are placed node by node from sorted keys; single tokens come and go in place, so
 //! growing or trimming a vocabulary never rebuilds it.
+mod bits;
+
+use self::bits::{BLOCK, Bits, first_fit, has_room, ones, set};
 use crate::TokenId;
 use crate::vocabulary::{Position, Vocabulary};
 
 const FREE: u32 = u32::MAX;
 const NO_PARENT: u32 = u32::MAX - 1;
 const NONE: TokenId = TokenId::MAX;
-const BLOCK: u32 = 256;
 /// How many blocks with room are tried before a new one is opened; more pack tighter and build slower.
 const TRIED_BLOCKS: usize = 16;
 
@@ -21,9 +23,6 @@ struct Node {
 }
 
 const EMPTY: Node = Node { base: 0, parent: FREE, id: NONE };
-
-/// A set of 256 nodes or bytes.
-type Bits = [u64; 4];
 
 /// Longest-prefix match over a set of tokens.
 #[derive(Clone, Debug)]
@@ -258,19 +257,6 @@ fn prefix(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-fn set(bits: &mut Bits, i: u32) {
-    bits[(i / 64) as usize] |= 1 << (i % 64);
-}
-
-fn has_room(bits: &Bits) -> bool {
-    *bits != Bits::default()
-}
-
-fn ones(bits: &Bits) -> impl Iterator<Item = u32> + use<> {
-    let bits = *bits;
-    (0..BLOCK).filter(move |i| bits[(i / 64) as usize] >> (i % 64) & 1 == 1)
-}
-
 /// The runs of sorted keys that share the byte at `depth`.
 fn groups<'k>(
     keys: &'k [Key],
@@ -282,56 +268,6 @@ fn groups<'k>(
         let run = start..start + chunk.len();
         start = run.end;
         (chunk[0].0[depth], run)
-    })
-}
-
-/// Some `x` for which `x ^ label` is free for every label.
-fn first_fit(free: &Bits, labels: &Bits) -> Option<u32> {
-    if let (Some(label), Some(place)) = (only(labels), first(free)) {
-        // Most nodes have one child, which fits wherever there is room.
-        return Some(label ^ place);
-    }
-    let mut fits = [u64::MAX; 4];
-    for (word, bits) in labels.iter().enumerate() {
-        let mut bits = *bits;
-        while bits != 0 {
-            let label = word as u32 * 64 + bits.trailing_zeros();
-            bits &= bits - 1;
-            let moved = xor_permuted(free, label);
-            fits.iter_mut().zip(moved).for_each(|(fit, moved)| *fit &= moved);
-        }
-    }
-    first(&fits)
-}
-
-fn first(bits: &Bits) -> Option<u32> {
-    let word = bits.iter().position(|&word| word != 0)?;
-    Some(word as u32 * 64 + bits[word].trailing_zeros())
-}
-
-/// The member of a set that has just one.
-fn only(bits: &Bits) -> Option<u32> {
-    let count: u32 = bits.iter().map(|word| word.count_ones()).sum();
-    first(bits).filter(|_| count == 1)
-}
-
-/// The set with every member `i` moved to `i ^ label`: words change places, and within a word runs of bits do.
-fn xor_permuted(set: &Bits, label: u32) -> Bits {
-    const LOW: [u64; 6] = [
-        0x5555_5555_5555_5555,
-        0x3333_3333_3333_3333,
-        0x0F0F_0F0F_0F0F_0F0F,
-        0x00FF_00FF_00FF_00FF,
-        0x0000_FFFF_0000_FFFF,
-        0x0000_0000_FFFF_FFFF,
-    ];
-    let words = label as usize / 64;
-    std::array::from_fn(|i| {
-        let mut word = set[i ^ words];
-        for (bit, low) in LOW.iter().enumerate().filter(|(bit, _)| label >> bit & 1 == 1) {
-            word = (word & low) << (1 << bit) | word >> (1 << bit) & low;
-        }
-        word
     })
 }
 
@@ -401,16 +337,5 @@ mod tests {
         assert!(trie.segment(b"unaffable", &mut pieces));
         assert!(!trie.segment(b"unaffably", &mut pieces));
         assert_eq!(pieces, [7, 2, 3]);
-    }
-
-    #[test]
-    fn permutes_by_exclusive_or() {
-        let mut bits = Bits::default();
-        [0, 3, 70, 255].iter().for_each(|&i| set(&mut bits, i));
-        for label in 0..BLOCK {
-            let mut want = Bits::default();
-            ones(&bits).for_each(|i| set(&mut want, i ^ label));
-            assert_eq!(xor_permuted(&bits, label), want, "{label}");
-        }
     }
 }
