@@ -139,6 +139,15 @@ def test_a_token_that_trimming_drops_and_growing_finds_again_keeps_its_id_and_ro
     assert not len(plan.added)
 
 
+def test_where_too_few_new_tokens_pay_the_dearest_dropped_ones_come_back():
+    tok = make([*ALPHABET, "ab", "abc", "ba"])
+    counts = WordCounts.from_mapping({"abc": 4, "ba": 3, "ab": 2})
+    options = {"size": tok.vocab_size - 3, "protect": ALPHABET}
+    assert tok.plan(counts, grow=0, **options).target == tok.tokens[:-3]
+    assert set(tok.plan(counts, grow=2, **options).target) == {*tok.tokens[:-3], "abc", "ba"}
+    assert tok.plan(counts, grow=9, **options).target == tok.tokens
+
+
 def test_never_dropped_are_special_tokens_the_alphabet_and_what_is_asked_for():
     tok = make([*ALPHABET, "!", "##!", "ж", "abc", "cab"])
     counts = WordCounts.from_mapping({"ab": 1})

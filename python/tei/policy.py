@@ -110,7 +110,8 @@ def plan_resize(
         tokenizer: Whose vocabulary to change.
         counts: Words of the data, counted by the tokenizer's scheme.
         size: Number of tokens to keep, or `auto`: as few as the bounds allow on held-out words.
-        grow: Number of tokens to add after that, or `auto`: as many as pay.
+        grow: Number of tokens to add after that, or `auto`: as many as pay. Where the words offer fewer new tokens, the
+            dearest of the dropped ones come back.
         weights: Embedding rows in id order, `[n, dim]` with `n` at least the number of tokens; any array of numbers.
         protect: Tokens to keep in any case.
         held_out: Words of other text of the same kind; a part of `counts` is set aside if None.
@@ -138,6 +139,8 @@ def plan_resize(
         size = _auto_size(tokenizer, counts, held_out, protected, rows, bounds)
     removed = trim.order[: _check_size(size, tokenizer.vocab_size, int(protected.sum()))]
     grown = _grown(tokenizer, counts, removed, grow, base, bounds)
+    if grow != "auto":
+        grown = {**grown, **_restored(tokenizer, trim, removed, grown, int(grow) - len(grown))}
     return _Draft(tokenizer, counts, trim, removed, grown).plan(drift=rows is not None)
 
 
@@ -226,6 +229,15 @@ def _grown(
         keep_top=bounds.base_words,
     )
     return dict(found)
+
+
+def _restored(
+    tokenizer: "Tokenizer", trim: Trim, removed: Ids, grown: Mapping[str, int], room: int
+) -> Mapping[str, int]:
+    """The dearest of the dropped tokens, where the text offers fewer new ones than there is room for."""
+    pairs = zip(removed[::-1].tolist(), trim.uses[: len(removed)][::-1].tolist(), strict=True)
+    used = ((tokenizer.tokens[i], uses) for i, uses in pairs if uses)
+    return dict(itertools.islice(((token, uses) for token, uses in used if token not in grown), room))
 
 
 @dataclass(frozen=True)
