@@ -78,13 +78,9 @@ pub fn map_units<R: Send>(
 #[must_use]
 pub fn encode_batch(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> (Vec<i32>, Vec<i64>) {
     let mut parts = map_units(texts, threads, |texts| {
-        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(texts.len()));
-        encoder.with_worker(|worker| {
-            for text in texts {
-                encoder.encode(text, worker, &mut ids);
-                ends.push(ids.len() as i64);
-            }
-        });
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let (mut ids, mut ends) = (Vec::with_capacity(bytes / 3 + texts.len()), Vec::with_capacity(texts.len()));
+        encoder.with_worker(|worker| encoder.encode(texts.iter().map(AsRef::as_ref), worker, &mut ids, &mut ends));
         (ids, ends)
     });
     let (ids, ends) = if parts.len() == 1 { parts.remove(0) } else { join(parts) };
