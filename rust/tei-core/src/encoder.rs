@@ -12,7 +12,7 @@ use crate::packed::PackedWord;
 use crate::scanner::{Found, Scanner, Scratch, Words, split_words};
 use crate::trie::Trie;
 use crate::vocabulary::Vocabulary;
-use crate::word_cache::{INLINE, WordCache};
+use crate::word_cache::{INLINE, WIDEST, WordCache};
 use crate::{Result, TokenId};
 
 /// 2 MiB a worker: 98 of 100 English words hit, and most of it stays in the second-level cache.
@@ -81,7 +81,7 @@ impl Encoder {
     pub fn with_worker<R>(&self, f: impl FnOnce(&mut Worker) -> R) -> R {
         // try_lock, since after a fork another thread's lock would never open.
         let kept = self.workers.try_lock().ok().and_then(|mut workers| workers.pop());
-        let mut worker = kept.unwrap_or_else(Worker::new);
+        let mut worker = kept.unwrap_or_else(|| Worker::new(self.vocabulary.len()));
         let result = f(&mut worker);
         if let Ok(mut workers) = self.workers.try_lock() {
             workers.push(worker);
@@ -227,8 +227,8 @@ fn char_count(word: &[u8]) -> usize {
 }
 
 impl Worker {
-    fn new() -> Self {
-        Self { cache: WordCache::new(CACHE_BITS, crate::seed()), scratch: Scratch::default(), keys: Vec::new(), pieces: Vec::new() }
+    fn new(vocab_size: usize) -> Self {
+        Self { cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size), scratch: Scratch::default(), keys: Vec::new(), pieces: Vec::new() }
     }
 }
 
@@ -286,7 +286,7 @@ impl Emit<'_> {
             let (key, place) = self.keys[next];
             let known = if key == PackedWord::LONG {
                 let ids = found.wide(next).and_then(|word| self.cache.get_wide(word, place));
-                ids.is_some_and(|ids| out.push(ids, ids[7] as usize))
+                ids.is_some_and(|(ids, count)| out.push(&ids, count))
             } else {
                 self.cache.get(key, place).is_some_and(|(ids, count)| out.push(ids, count))
             };
@@ -304,11 +304,16 @@ impl Emit<'_> {
     #[cold]
     #[inline(never)]
     fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
+        let wide = found.wide(i).map(|word| (word, self.cache.prefetch_wide(word)));
+        // A short word of many pieces is among the long ones.
+        if let Some((ids, count)) = wide.and_then(|(word, place)| self.cache.get_wide(word, place)) {
+            return self.ids.extend_from_slice(&ids[..count]);
+        }
         self.pieces.clear();
         self.encoder.encode_word(found.bytes(i), self.pieces);
-        if key != PackedWord::LONG {
+        if key != PackedWord::LONG && self.pieces.len() <= INLINE {
             self.cache.insert(key, place, self.pieces);
-        } else if let Some(word) = found.wide(i) {
+        } else if let Some((word, place)) = wide {
             self.cache.insert_wide(word, place, self.pieces);
         }
         self.ids.extend_from_slice(self.pieces);
@@ -322,8 +327,6 @@ struct Out {
     /// As long as `len` is at most this, [`WIDEST`] more have room.
     full: usize,
 }
-
-const WIDEST: usize = 8;
 
 impl Out {
     #[inline(always)]

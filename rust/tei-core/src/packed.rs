@@ -47,22 +47,25 @@ impl PackedWord {
 /// The longest word, in bytes, that packs wide.
 pub const MAX_WIDE: usize = 31;
 
-/// A word of [`MAX_PACKED`] + 1 to [`MAX_WIDE`] bytes: its bytes from the lowest on, its length in the highest byte.
+/// A word of 1 to [`MAX_WIDE`] bytes: its bytes from the lowest on, its length in the highest byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WideWord([u64; 4]);
 
 impl WideWord {
-    /// Packs the `len` bytes from `at` on, if they are so many and in a text of 32 bytes more.
+    /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_WIDE`] and in a text of 32 bytes more.
     #[inline(always)]
     #[must_use]
     pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        let (low, high) = MASKS.get(len.wrapping_sub(17)).copied().unwrap_or((0, 0));
-        if !(MAX_PACKED + 1..=MAX_WIDE).contains(&len) {
+        if !(1..=MAX_WIDE).contains(&len) {
             return None;
         }
         let block: &[u8; 32] = text.get(at..)?.first_chunk()?;
-        let quarter = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| block[8 * i + j]));
-        Some(Self([quarter(0), quarter(1), quarter(2) & low, quarter(3) & high | (len as u64) << 56]))
+        let mask = |i: usize| (1_u64 << (8 * len.saturating_sub(8 * i).min(7))) - 1;
+        let quarter = |i: usize| {
+            let bytes = u64::from_le_bytes(std::array::from_fn(|j| block[8 * i + j]));
+            if len >= 8 * (i + 1) { bytes } else { bytes & mask(i) }
+        };
+        Some(Self([quarter(0), quarter(1), quarter(2), quarter(3) | (len as u64) << 56]))
     }
 
     /// The word as integers; never all zero.
@@ -102,7 +105,7 @@ mod tests {
         #[test]
         fn packing_wide_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 0..=40), rest: [u8; 32]) {
             let packed = WideWord::read(&[word.as_slice(), &rest].concat(), 0, word.len());
-            prop_assert_eq!(packed.is_some(), (16..=31).contains(&word.len()));
+            prop_assert_eq!(packed.is_some(), (1..=31).contains(&word.len()));
             let mut padded = word.clone();
             padded.resize(31, 0);
             padded.push(word.len() as u8);

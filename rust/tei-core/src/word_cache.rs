@@ -20,33 +20,37 @@ struct Slot {
     ids: [TokenId; INLINE],
 }
 
-/// A slot for a longer word: a whole cache line.
+/// A slot for a longer word, or one of more ids: a whole cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct WideSlot {
     key: [u64; 4],
-    /// The last is their number.
-    ids: WideIds,
+    /// Number of ids and then the ids: of 16 bits each if all ids of the vocabulary fit into those, else of 32.
+    ids: [u16; WIDEST],
 }
 
-/// The ids of a longer word and, as the last, their number.
-pub type WideIds = [TokenId; 8];
+/// The greatest number of places that the ids of a word are written to.
+pub const WIDEST: usize = 16;
 
 /// A cache from words to their ids.
 pub struct WordCache {
     pairs: Huge<[Slot; 2]>,
     wide: Huge<WideSlot>,
     seeds: [u64; 2],
+    /// Whether an id has 16 bits.
+    compact: bool,
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots of 32 bytes, and a quarter as many of 64, hashed with `seed`.
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, and a quarter as many of 64, hashed with `seed`, for ids
+    /// below `vocab_size`.
     #[must_use]
-    pub fn new(bits: u32, seed: u64) -> Self {
+    pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
         let empty = Slot { key: 0, ids: [0; INLINE] };
         let pairs = Huge::new([empty; 2], 1 << bits.saturating_sub(1));
-        let wide = Huge::new(WideSlot { key: [0; 4], ids: [0; 8] }, 1 << bits.saturating_sub(2));
-        Self { pairs, wide, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
+        let wide = Huge::new(WideSlot { key: [0; 4], ids: [0; WIDEST] }, 1 << bits.saturating_sub(2));
+        let seeds = [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15];
+        Self { pairs, wide, seeds, compact: vocab_size <= 1 << 16 }
     }
 
     /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
@@ -80,12 +84,25 @@ impl WordCache {
         ((slot.key & KEY) == word.bits()).then_some((&slot.ids, (slot.key >> COUNT) as usize))
     }
 
-    /// The ids of a longer word; `place` is that of the word.
+    /// The ids of a longer word, the first of which `count` are filled; `place` is that of the word.
     #[inline(always)]
     #[must_use]
-    pub fn get_wide(&self, word: WideWord, place: u32) -> Option<&WideIds> {
+    pub fn get_wide(&self, word: WideWord, place: u32) -> Option<([TokenId; WIDEST], usize)> {
         let slot = &self.wide[place as usize];
-        (slot.key == word.bits()).then_some(&slot.ids)
+        if slot.key != word.bits() {
+            return None;
+        }
+        let mut ids = [0; WIDEST];
+        if self.compact {
+            for i in 0..WIDEST - 1 {
+                ids[i] = TokenId::from(slot.ids[i + 1]);
+            }
+        } else {
+            for i in 0..WIDEST / 2 - 1 {
+                ids[i] = TokenId::from(slot.ids[2 * i + 2]) | TokenId::from(slot.ids[2 * i + 3]) << 16;
+            }
+        }
+        Some((ids, usize::from(slot.ids[0])))
     }
 
     /// Remembers a word of at most [`INLINE`] ids.
@@ -100,14 +117,22 @@ impl WordCache {
         pair[0] = slot;
     }
 
-    /// Remembers a longer word of at most seven ids.
+    /// Remembers a longer word, if its ids fit.
     pub fn insert_wide(&mut self, word: WideWord, place: u32, ids: &[TokenId]) {
-        let mut slot = WideSlot { key: word.bits(), ids: [0; 8] };
-        if let Some(room) = slot.ids[..7].get_mut(..ids.len()) {
-            room.copy_from_slice(ids);
-            slot.ids[7] = ids.len() as TokenId;
-            self.wide[place as usize] = slot;
+        let mut slot = WideSlot { key: word.bits(), ids: [0; WIDEST] };
+        let fit = if self.compact { WIDEST - 1 } else { WIDEST / 2 - 1 };
+        if ids.len() > fit {
+            return;
         }
+        slot.ids[0] = ids.len() as u16;
+        for (i, id) in ids.iter().enumerate() {
+            if self.compact {
+                slot.ids[i + 1] = *id as u16;
+            } else {
+                [slot.ids[2 * i + 2], slot.ids[2 * i + 3]] = [*id as u16, (*id >> 16) as u16];
+            }
+        }
+        self.wide[place as usize] = slot;
     }
 }
 
@@ -146,7 +171,7 @@ mod tests {
 
     #[test]
     fn remembers_the_two_last_words_of_a_pair() {
-        let mut cache = WordCache::new(1, 3);
+        let mut cache = WordCache::new(1, 3, 10);
         for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
             cache.insert(word(text), 0, &ids);
         }
@@ -157,9 +182,24 @@ mod tests {
 
     #[test]
     fn does_not_hold_words_of_many_pieces() {
-        let mut cache = WordCache::new(4, 3);
+        let mut cache = WordCache::new(4, 3, 10);
         let place = cache.prefetch(word("a"));
         cache.insert(word("a"), place, &[1; 5]);
         assert_eq!(cache.get(word("a"), place), None);
+    }
+
+    #[test]
+    fn wide_slots_hold_ids_of_any_size() {
+        for (vocab_size, most) in [(1 << 16, 15), (1 << 20, 7)] {
+            let mut cache = WordCache::new(4, 3, vocab_size);
+            let word = WideWord::read(&[b'x'; 64], 0, 20).expect("31 bytes at most");
+            let place = cache.prefetch_wide(word);
+            for count in 1..=WIDEST {
+                let ids: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
+                cache.insert_wide(word, place, &ids);
+                let found = cache.get_wide(word, place).map(|(found, count)| found[..count].to_vec());
+                assert_eq!(found.is_some_and(|found| found == ids), count <= most, "{count} of {vocab_size}");
+            }
+        }
     }
 }
