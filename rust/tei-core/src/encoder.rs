@@ -5,11 +5,12 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use crate::added_tokens::{AddedToken, AddedTokens, Segment, flatten};
+use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::encoding::Encoding;
-use crate::normalizer::{AlignedChar, Normalizer};
+use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
-use crate::scanner::{Scanner, Words, split_words};
+use crate::rules::Rules;
+use crate::scanner::Words;
 use crate::trie::Trie;
 use crate::vocabulary::{Position, Vocabulary};
 use crate::word_cache::{INLINE, WordCache};
@@ -26,7 +27,7 @@ const CACHE_BITS: u32 = 16;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
-    scanner: Scanner,
+    rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
     /// Ids of the words that are one unified ideograph.
@@ -47,23 +48,17 @@ impl Encoder {
     ///
     /// # Errors
     /// Whatever [`AddedTokens::new`] finds wrong with `added`.
-    pub fn new(
-        vocabulary: Vocabulary,
-        normalizer: Normalizer,
-        added: Vec<AddedToken>,
-        max_word_chars: usize,
-    ) -> Result<Self> {
+    pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
         let mut trie = Trie::new(&vocabulary);
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
         }
-        let added = AddedTokens::new(added, normalizer)?;
-        let scanner = Scanner::new(normalizer);
+        let added = AddedTokens::new(added, &rules)?;
         let mut encoder = Self {
             vocabulary,
             trie,
-            scanner,
+            rules,
             added,
             max_word_chars,
             ideographs: Box::default(),
@@ -114,7 +109,7 @@ impl Encoder {
                 let Worker { cache, scratch, pieces } = &mut *worker;
                 let queue = Queue { words: [(PackedWord::from_block(0, 0), 0); AHEAD], len: 0 };
                 let mut emit = Emit { encoder: self, cache, pieces, queue, ids };
-                self.scanner.scan(&text[range], scratch, &mut emit);
+                self.rules.scan(&text[range], scratch, &mut emit);
                 emit.drain();
             }
         });
@@ -132,7 +127,7 @@ impl Encoder {
         let mut scratch = Vec::new();
         self.added.split_raw(text, |segment| {
             if let Segment::Text(range) = segment {
-                self.scanner.scan(&text[range], &mut scratch, words);
+                self.rules.scan(&text[range], &mut scratch, words);
             }
         });
     }
@@ -152,7 +147,7 @@ impl Encoder {
         self.added.split_raw(text, |segment| match segment {
             Segment::Token(id, range) => visit(Part::Token(id, range)),
             Segment::Text(range) => {
-                let chars = self.scanner.normalizer().normalize(&text[range.clone()], range.start);
+                let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
             }
         });
@@ -165,7 +160,7 @@ impl Encoder {
             Segment::Token(id, range) => visit(Part::Token(id, source_span(part(range)))),
             Segment::Text(range) => {
                 let chars = part(range);
-                split_words(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
+                self.rules.split(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
             }
         });
     }

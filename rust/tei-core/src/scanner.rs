@@ -51,12 +51,6 @@ impl Scanner {
         Self { classes, folding: normalizer.folding(), normalizer }
     }
 
-    /// The normalizer this scanner was made of.
-    #[must_use]
-    pub fn normalizer(&self) -> Normalizer {
-        self.normalizer
-    }
-
     /// Hands the words of `text` to `words`; `scratch` is only there to be reused.
     pub fn scan<W: Words>(&self, text: &str, scratch: &mut Vec<u8>, words: &mut W) {
         let bytes = text.as_bytes();
