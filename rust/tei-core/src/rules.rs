@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use crate::Result;
 use crate::normalizer::{AlignedChar, Normalizer, align, flatten};
-use crate::packed::PackedWord;
-use crate::scanner::{Scanner, Words};
+use crate::scanner::{Found, Scanner, Scratch, Words};
 use crate::splits::{Class, Splitter, class};
 use crate::steps::Step;
 
@@ -65,25 +64,77 @@ impl Rules {
         self.splitter.split(chars)
     }
 
-    /// Hands the words of `text` to `words`; `scratch` is only there to be reused.
-    pub fn scan<W: Words>(&self, text: &str, scratch: &mut Vec<u8>, words: &mut W) {
-        match &self.fast {
-            Fast::Bert(scanner) => scanner.scan(text, scratch, words),
-            Fast::Ascii(ascii) => ascii.chunks(text, |chunk| {
-                if chunk.is_ascii() {
-                    ascii.scan(chunk, &self.splitter, scratch, words);
-                } else {
-                    self.scan_exactly(chunk, words);
+    /// Hands the words of all texts to `words`; `scratch` is only there to be reused.
+    pub fn scan<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
+        if let Fast::Bert(scanner) = &self.fast {
+            return scanner.scan(texts, scratch, words);
+        }
+        let mut batch = Batch { words, folded: Vec::new(), starts: Vec::new(), ends: Vec::new(), texts: Vec::new() };
+        for text in texts {
+            for chunk in self.chunks(text) {
+                match &self.fast {
+                    Fast::Ascii(ascii) if chunk.is_ascii() => ascii.scan(chunk, &self.splitter, &mut batch),
+                    _ => self.scan_exactly(chunk, |word| batch.push(word.bytes())),
                 }
-            }),
-            Fast::Nothing => self.scan_exactly(text, words),
+                if batch.words.is_full() {
+                    break;
+                }
+            }
+            batch.texts.push(batch.folded.len() as u32);
+        }
+        batch.flush();
+    }
+
+    /// The slow definition of `scan` for one text: normalize, then split.
+    pub fn scan_exactly(&self, text: &str, mut word: impl FnMut(&str)) {
+        let chars = self.normalize(text, 0);
+        self.split(&chars).into_iter().for_each(|range| word(&flatten(&chars[range]).0));
+    }
+
+    /// Cuts a text into pieces that the rules treat as they treat the whole.
+    fn chunks<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        let mut rest = Some(text);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let found = match &self.fast {
+                Fast::Ascii(ascii) => ascii.cut(text),
+                _ => None,
+            };
+            let (chunk, after) = found.map_or((text, None), |at| (&text[..at], Some(&text[at..])));
+            rest = after;
+            Some(chunk)
+        })
+    }
+}
+
+/// Words on their way to whoever asked for them.
+struct Batch<'w, W> {
+    words: &'w mut W,
+    folded: Vec<u8>,
+    starts: Vec<u32>,
+    ends: Vec<u32>,
+    texts: Vec<u32>,
+}
+
+/// Bytes of words that are handed over at once.
+const BATCH: usize = 2 << 10;
+
+impl<W: Words> Batch<'_, W> {
+    fn push(&mut self, word: impl Iterator<Item = u8>) {
+        self.starts.push(self.folded.len() as u32);
+        self.folded.extend(word);
+        self.ends.push(self.folded.len() as u32);
+        if self.folded.len() >= BATCH {
+            self.flush();
         }
     }
 
-    /// The slow definition of `scan`: normalize, then split.
-    pub fn scan_exactly<W: Words>(&self, text: &str, words: &mut W) {
-        let chars = self.normalize(text, 0);
-        self.split(&chars).into_iter().for_each(|word| push(flatten(&chars[word]).0.as_bytes(), words));
+    fn flush(&mut self) {
+        // Words are read as blocks of 16 bytes.
+        self.folded.extend([0; 16]);
+        self.words.take(Found::new(&self.folded, &self.starts, &self.ends, &self.texts));
+        self.folded.clear();
+        [&mut self.starts, &mut self.ends, &mut self.texts].into_iter().for_each(Vec::clear);
     }
 }
 
@@ -133,23 +184,18 @@ impl Ascii {
         Some(Self { becomes, classes, cuts })
     }
 
-    /// Hands `text` out in pieces that the rules treat as they treat the whole.
-    fn chunks<'t>(&self, mut text: &'t str, mut chunk: impl FnMut(&'t str)) {
+    /// Where a text may be cut in two, early on.
+    fn cut(&self, text: &str) -> Option<usize> {
         let cuts = |pair: &[u8]| pair[0] < 128 && pair[1] < 128 && self.cuts[usize::from(pair[0])];
-        while let Some(at) = text.as_bytes().get(CHUNK..).and_then(|rest| rest.windows(2).position(cuts)) {
-            let (head, rest) = text.split_at(CHUNK + at + 1);
-            chunk(head);
-            text = rest;
-        }
-        chunk(text);
+        text.as_bytes().get(CHUNK..)?.windows(2).position(cuts).map(|at| CHUNK + at + 1)
     }
 
     /// The fast twin of [`Rules::scan_exactly`] for ASCII.
-    fn scan<W: Words>(&self, text: &str, splitter: &Splitter, scratch: &mut Vec<u8>, words: &mut W) {
-        scratch.clear();
-        scratch.extend(text.bytes().map(|byte| self.becomes[usize::from(byte)]).filter(|&to| to != GONE));
-        let classes = scratch.iter().map(|&byte| self.classes[usize::from(byte)]);
-        splitter.each(classes, |word| push(&scratch[word], words));
+    fn scan<W: Words>(&self, text: &str, splitter: &Splitter, batch: &mut Batch<'_, W>) {
+        let folded = text.bytes().map(|byte| self.becomes[usize::from(byte)]).filter(|&to| to != GONE);
+        let folded: Vec<u8> = folded.collect();
+        let classes = folded.iter().map(|&byte| self.classes[usize::from(byte)]);
+        splitter.each(classes, |word| batch.push(folded[word].iter().copied()));
     }
 }
 
@@ -163,11 +209,4 @@ fn become_ascii(steps: &[Step], byte: u8) -> Option<u8> {
         }
     }
     Some(chars.first().map_or(GONE, |a| a.c as u8))
-}
-
-fn push<W: Words>(word: &[u8], words: &mut W) {
-    match PackedWord::new(word) {
-        Some(word) => words.packed(word),
-        None => words.long(word),
-    }
 }
