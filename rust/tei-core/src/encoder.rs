@@ -192,7 +192,8 @@ impl Encoder {
         let mut at = 0;
         let align = |id| {
             let first = chars[owners[at]].start;
-            at += self.vocabulary.surface(id).0.len();
+            // The first piece may be a continuation token that the text spells with its prefix.
+            at += if at == 0 { self.vocabulary.token(id) } else { self.vocabulary.surface(id).0 }.len();
             (id, first, chars[owners[at - 1]].end)
         };
         pieces.into_iter().map(align).collect()
