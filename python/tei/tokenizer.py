@@ -51,7 +51,7 @@ class Tokenizer(Fitting):
             list(spec.tokens),
             unknown_token=spec.scheme.unknown_token,
             continuation_prefix=spec.scheme.continuation_prefix,
-            normalizer=spec.scheme.normalizer,
+            rules=spec.scheme.rules,
             max_word_chars=spec.scheme.max_word_chars,
             added_tokens=[
                 (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)

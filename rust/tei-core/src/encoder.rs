@@ -5,11 +5,12 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use crate::added_tokens::{AddedToken, AddedTokens, Segment, flatten};
+use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::encoding::Encoding;
-use crate::normalizer::{AlignedChar, Normalizer};
+use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
-use crate::scanner::{Found, Scanner, Scratch, Words, split_words};
+use crate::rules::Rules;
+use crate::scanner::{Found, Scratch, Words};
 use crate::trie::Trie;
 use crate::vocabulary::Vocabulary;
 use crate::word_cache::{INLINE, WIDEST, WordCache};
@@ -23,7 +24,7 @@ const CACHE_BITS: u32 = 17;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
-    scanner: Scanner,
+    rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
     workers: Mutex<Vec<Worker>>,
@@ -43,20 +44,14 @@ impl Encoder {
     ///
     /// # Errors
     /// Whatever [`AddedTokens::new`] finds wrong with `added`.
-    pub fn new(
-        vocabulary: Vocabulary,
-        normalizer: Normalizer,
-        added: Vec<AddedToken>,
-        max_word_chars: usize,
-    ) -> Result<Self> {
+    pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
         let mut trie = Trie::new(&vocabulary);
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
         }
-        let added = AddedTokens::new(added, normalizer)?;
-        let scanner = Scanner::new(normalizer);
-        Ok(Self { vocabulary, trie, scanner, added, max_word_chars, workers: Mutex::default() })
+        let added = AddedTokens::new(added, &rules)?;
+        Ok(Self { vocabulary, trie, rules, added, max_word_chars, workers: Mutex::default() })
     }
 
     /// The vocabulary.
@@ -100,7 +95,7 @@ impl Encoder {
         let Worker { cache, scratch, keys, pieces } = worker;
         let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends };
         self.split(texts, |run| match run {
-            Run::Plain(texts) => self.scanner.scan(texts, scratch, &mut emit),
+            Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
             Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
         });
     }
@@ -112,7 +107,7 @@ impl Encoder {
             let texts = emit.ends.len();
             self.added.split_raw(text, |segment| match segment {
                 Segment::Token(id, _) => emit.ids.push(id),
-                Segment::Text(range) => self.scanner.scan(std::iter::once(&text[range]), scratch, emit),
+                Segment::Text(range) => self.rules.scan(std::iter::once(&text[range]), scratch, emit),
             });
             emit.ends.truncate(texts);
         }
@@ -127,7 +122,7 @@ impl Encoder {
         words: &mut W,
     ) {
         self.split(texts, |run| match run {
-            Run::Plain(texts) => self.scanner.scan(texts, &mut worker.scratch, words),
+            Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
                 if let Part::Word(chars) = part {
                     let (word, _) = flatten(chars);
@@ -168,7 +163,7 @@ impl Encoder {
         self.added.split_raw(text, |segment| match segment {
             Segment::Token(id, range) => visit(Part::Token(id, range)),
             Segment::Text(range) => {
-                let chars = self.scanner.normalizer().normalize(&text[range.clone()], range.start);
+                let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
             }
         });
@@ -181,7 +176,7 @@ impl Encoder {
             Segment::Token(id, range) => visit(Part::Token(id, source_span(part(range)))),
             Segment::Text(range) => {
                 let chars = part(range);
-                split_words(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
+                self.rules.split(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
             }
         });
     }
@@ -197,7 +192,8 @@ impl Encoder {
         let mut at = 0;
         let align = |id| {
             let first = chars[owners[at]].start;
-            at += self.vocabulary.surface(id).0.len();
+            // The first piece may be a continuation token that the text spells with its prefix.
+            at += if at == 0 { self.vocabulary.token(id) } else { self.vocabulary.surface(id).0 }.len();
             (id, first, chars[owners[at - 1]].end)
         };
         pieces.into_iter().map(align).collect()

@@ -47,6 +47,12 @@ impl<'a> Found<'a> {
         Self { folded: word, starts: &[0], ends: end, texts: &[] }
     }
 
+    /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
+    #[must_use]
+    pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
+        Self { folded, starts, ends, texts }
+    }
+
     /// Number of words.
     #[inline(always)]
     #[must_use]
