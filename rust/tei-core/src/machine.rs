@@ -98,6 +98,7 @@ mod x86 {
         _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi32, _mm512_storeu_si512,
     };
 
+    /// For every x86-64.
     #[derive(Debug)]
     pub struct Sse2;
     /// Only for functions compiled for [`super::Level::Avx2`].
