@@ -1,0 +1,205 @@
+"""Measures encoders side by side, so that what else runs on the machine slows all of them alike.
+
+Rounds are interleaved in one process, each starts with another encoder, and a ratio is the median over rounds of the
+ratio within a round. `tei bench` is a thin front of this file; `benches/` builds on it. The encoders are in `peers.py`.
+"""
+
+import gc
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tei.errors import InvalidInputError
+from tei.peers import PEERS, Peer, Tei
+from tei.tokenizer import Tokenizer
+
+__all__ = ["Measured", "compare", "equal_rows", "interleave", "on_cpus", "open_peers", "ratio", "utf8_bytes"]
+
+Call = Callable[[], object]
+Seconds = tuple[float, ...]
+
+
+def interleave(calls: Mapping[str, Call], *, rounds: int = 5, floor: float = 0.005) -> dict[str, Seconds]:
+    """Times each call once in every round, after one round that does not count.
+
+    Args:
+        calls: What to time; each result is dropped outside the time taken.
+        rounds: Number of rounds that count, at least 1.
+        floor: A call shorter than this many seconds is repeated until one measurement lasts as long.
+
+    Returns:
+        Seconds of one call, for each round.
+
+    Example:
+        >>> seconds = interleave({"sum": lambda: sum(range(100)), "max": lambda: max(range(100))}, rounds=3, floor=0)
+        >>> {name: len(times) for name, times in seconds.items()}
+        {'sum': 3, 'max': 3}
+    """
+    repeats = {name: max(1, math.ceil(floor / max(_time(call, 1), 1e-9))) for name, call in calls.items()}
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for shift in range(rounds):
+        for i in range(len(names)):
+            name = names[(i + shift) % len(names)]
+            seconds[name].append(_time(calls[name], repeats[name]))
+    return {name: tuple(times) for name, times in seconds.items()}
+
+
+def _time(call: Call, repeats: int) -> float:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        for _ in range(repeats - 1):
+            call()
+        result = call()
+        seconds = time.perf_counter() - start
+        del result
+    finally:
+        if enabled:
+            gc.enable()
+    return seconds / repeats
+
+
+def ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
+    """How many times as fast as the reference, by the median over rounds.
+
+    Example:
+        >>> ratio([1.0, 2.0, 2.0], reference=[2.0, 4.0, 2.0])
+        2.0
+    """
+    return statistics.median(other / own for own, other in zip(seconds, reference, strict=True))
+
+
+def utf8_bytes(texts: Sequence[str]) -> int:
+    """Number of UTF-8 bytes of all texts.
+
+    Example:
+        >>> utf8_bytes(["a", "é中"])
+        6
+    """
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+
+def equal_rows(peer: Peer, reference: Peer, texts: Sequence[str]) -> float:
+    """Share of the texts to which two encoders give the same ids."""
+    if not texts:
+        return 1.0
+    rows, want = peer.lists(texts), reference.lists(texts)
+    return float(np.mean([list(row) == other for row, other in zip(rows, want, strict=True)]))
+
+
+@contextmanager
+def on_cpus(count: int) -> Iterator[None]:
+    """Keeps this thread, and the threads it starts, on at most `count` processors, where the system can.
+
+    Thread pools size themselves by it when they are made, so it also limits encoders that have no option for that.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[: max(1, count)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def open_peers(
+    kinds: Sequence[type[Peer]], tokenizer_json: Path, *, threads: int
+) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Opens each installed encoder with the same tokenizer.
+
+    Returns:
+        Encoders by name; and by name why an installed one cannot be measured.
+    """
+    peers: dict[str, Peer] = {}
+    refused: dict[str, str] = {}
+    for kind in kinds:
+        if not kind.installed():
+            continue
+        try:
+            peers[kind.name] = kind(tokenizer_json, threads)
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises, the others are still measured
+            refused[kind.name] = f"cannot open this tokenizer: {' '.join(str(error).split())}"
+    return peers, refused
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an encoder did with a list of texts.
+
+    Attributes:
+        name: Name of the encoder.
+        seconds: Seconds for all texts, a round each.
+        megabytes: Size of the texts in 10⁶ bytes of UTF-8.
+        tokens: Number of ids.
+        equal: Share of the texts to which it gives the ids that tei gives.
+        speedup: How many times as fast as it tei is.
+    """
+
+    name: str
+    seconds: Seconds
+    megabytes: float
+    tokens: int
+    equal: float
+    speedup: float
+
+    @property
+    def rate(self) -> float:
+        """10⁶ bytes of text in a second, median over rounds."""
+        return self.megabytes / statistics.median(self.seconds)
+
+
+def compare(
+    tokenizer: Tokenizer, texts: Sequence[str], *, threads: int = 1, rounds: int = 5
+) -> tuple[list[Measured], dict[str, str]]:
+    """Measures tei and every installed peer on the same texts, with the same vocabulary.
+
+    Args:
+        tokenizer: The tokenizer; peers get it as a `tokenizer.json`.
+        texts: Texts to encode, at least one.
+        threads: Processors to use; peers without an option for it are kept on as many.
+        rounds: Rounds that count; one before them does not.
+
+    Returns:
+        A measurement for each encoder, the fastest first; and by name why an installed peer is missing.
+
+    Raises:
+        InvalidInputError: If there is no text.
+
+    Example:
+        >>> tok = Tokenizer.train(["low lower lowest"], vocab_size=14, min_count=1)
+        >>> measured, _ = compare(tok, ["lower", "low"], rounds=1)
+        >>> {"tei": 1.0}.items() <= {entry.name: entry.equal for entry in measured}.items()
+        True
+    """
+    if not texts:
+        msg = "there is no text to measure with: give at least one"
+        raise InvalidInputError(msg)
+    listed = list(texts)
+    with on_cpus(threads), tempfile.TemporaryDirectory() as directory:
+        tokenizer.save(directory)
+        peers, refused = open_peers((Tei, *PEERS), Path(directory) / "tokenizer.json", threads=threads)
+        equal = {name: equal_rows(peer, peers["tei"], listed) for name, peer in peers.items()}
+        seconds = interleave({name: _ragged(peer, listed) for name, peer in peers.items()}, rounds=rounds)
+    megabytes, tokens = utf8_bytes(listed) / 1e6, len(tokenizer.encode_batch(listed).ids)
+    measured = [
+        Measured(name, times, megabytes, tokens, equal[name], ratio(seconds["tei"], times))
+        for name, times in seconds.items()
+    ]
+    return sorted(measured, key=lambda entry: -entry.rate), refused
+
+
+def _ragged(peer: Peer, texts: list[str]) -> Callable[[], Any]:
+    return lambda: peer.ragged(texts)
