@@ -10,11 +10,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,21 @@ from tei.errors import InvalidInputError
 from tei.peers import PEERS, Peer, Tei
 from tei.tokenizer import Tokenizer
 
-__all__ = ["Measured", "compare", "equal_rows", "interleave", "on_cpus", "open_peers", "ratio", "utf8_bytes"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = [
+    "Measured",
+    "compare",
+    "equal_rows",
+    "first_megabytes",
+    "interleave",
+    "measured_table",
+    "on_cpus",
+    "open_peers",
+    "ratio",
+    "utf8_bytes",
+]
 
 Call = Callable[[], object]
 Seconds = tuple[float, ...]
@@ -88,6 +102,23 @@ def utf8_bytes(texts: Sequence[str]) -> int:
         6
     """
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+
+def first_megabytes(texts: Iterable[str], megabytes: float) -> list[str]:
+    """The first texts that together have at least so many 10⁶ bytes, or all.
+
+    Example:
+        >>> first_megabytes(["abc", "de", "f"], 4e-6)
+        ['abc', 'de']
+    """
+    taken: list[str] = []
+    room = megabytes * 1e6
+    for text in texts:
+        if room <= 0:
+            break
+        taken.append(text)
+        room -= utf8_bytes([text])
+    return taken
 
 
 def equal_rows(peer: Peer, reference: Peer, texts: Sequence[str]) -> float:
@@ -179,7 +210,7 @@ def compare(
         InvalidInputError: If there is no text.
 
     Example:
-        >>> tok = Tokenizer.train(["low lower lowest"], vocab_size=14, min_count=1)
+        >>> tok = Tokenizer.train(["low lower lowest"], vocab_size=20, min_count=1)
         >>> measured, _ = compare(tok, ["lower", "low"], rounds=1)
         >>> {"tei": 1.0}.items() <= {entry.name: entry.equal for entry in measured}.items()
         True
@@ -203,3 +234,17 @@ def compare(
 
 def _ragged(peer: Peer, texts: list[str]) -> Callable[[], Any]:
     return lambda: peer.ragged(texts)
+
+
+def measured_table(measured: Sequence[Measured], *, title: str) -> "Table":
+    """A table to print with `rich`, an encoder a row."""
+    from rich.table import Table
+
+    drawn = Table(title=title)
+    for column in ("encoder", "MB/s", "million tokens/s", "speedup by tei", "texts with tei's ids"):
+        drawn.add_column(column, justify="left" if column == "encoder" else "right")
+    for entry in measured:
+        tokens = entry.rate * entry.tokens / entry.megabytes / 1e6 if entry.megabytes else 0.0
+        speedup = "" if entry.name == "tei" else f"{entry.speedup:.2f}"
+        drawn.add_row(entry.name, f"{entry.rate:,.1f}", f"{tokens:,.1f}", speedup, f"{entry.equal:.4%}")
+    return drawn

@@ -5,6 +5,7 @@ encoding that an encoder does not have is a method that it does not override.
 """
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -88,6 +89,9 @@ class Tei(Peer):
     def offsets(self, texts: list[str]) -> Any:
         return [self.tokenizer.encode(text) for text in texts]
 
+    def files(self, path: Path) -> Any:
+        return self.tokenizer.encode_files([path], separator="\n")
+
 
 class Nanotoken(Peer):
     """`nanotoken`: WordPiece with a cache of words."""
@@ -163,7 +167,7 @@ class Tokie(Peer):
         import tokie
 
         super().__init__(tokenizer_json, threads)
-        self.tokenizer = tokie.Tokenizer.from_json(str(tokenizer_json))
+        self.tokenizer: Any = tokie.Tokenizer.from_json(str(tokenizer_json))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
 
@@ -190,7 +194,10 @@ class Kitoken(Peer):
         import kitoken
 
         super().__init__(tokenizer_json, threads)
-        self.tokenizer = kitoken.Kitoken.from_tokenizers_file(str(tokenizer_json))
+        document = json.loads(tokenizer_json.read_text(encoding="utf-8"))
+        # It would cut and pad every text as the file says.
+        document.update(padding=None, truncation=None)
+        self.tokenizer = kitoken.Kitoken.from_tokenizers(json.dumps(document).encode("utf-8"))
 
     def lists(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer.encode_all(list(texts), encode_specials=True)
