@@ -26,7 +26,7 @@ class Failing(peers.Tei):
     name = "failing"
 
     def __init__(self, tokenizer_json, threads):
-        raise OSError(f"{tokenizer_json.name}\nis not for me")
+        raise OSError(f"{tokenizer_json.name}\nis not for {threads} thread")
 
 
 class Absent(peers.Tei):
@@ -37,7 +37,7 @@ class Absent(peers.Tei):
 def test_wrong_ids_and_failures_are_reported(tok, monkeypatch):
     monkeypatch.setattr(bench, "PEERS", (Wrong, Failing, Absent))
     measured, refused = bench.compare(tok, TEXTS, rounds=3)
-    assert refused == {"failing": "cannot open this tokenizer: tokenizer.json is not for me"}
+    assert refused == {"failing": "cannot open this tokenizer: tokenizer.json is not for 1 thread"}
     equal = {entry.name: entry.equal for entry in measured}
     assert equal["tei"] == 1
     assert equal == {"tei": 1, "wrong": pytest.approx(1 / 3)}

@@ -167,7 +167,7 @@ class Tokie(Peer):
         import tokie
 
         super().__init__(tokenizer_json, threads)
-        self.tokenizer: Any = tokie.Tokenizer.from_json(str(tokenizer_json))
+        self.tokenizer = tokie.Tokenizer.from_json(str(tokenizer_json))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
 

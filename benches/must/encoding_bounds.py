@@ -1,0 +1,137 @@
+"""Musts of encoding on hostile input: time stays linear, memory stays bounded, whatever the text is."""
+
+import functools
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tei
+from must import Options, Result, must
+from tei.bench import interleave, ratio
+from tei.demo import model_directory
+
+# Base marks of both kinds: those that a decomposition re-orders, and those it keeps.
+MARKS = "\u0301\u0323\u0308\u0345"
+BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def _random_text(alphabet: str, count: int) -> str:
+    return "".join(random.Random(0).choices(alphabet, k=count))
+
+
+def _line(count: int) -> str:
+    sentence = "The quick brown fox, a naïve one, jumps over 13 lazy dogs of 中国. "
+    return (sentence * (count // len(sentence) + 1))[:count]
+
+
+HOSTILE: dict[str, tuple[Callable[[int], str], int]] = {
+    "a": (lambda count: "a" * count, 1_000_000),
+    "ab": (lambda count: "ab" * (count // 2), 1_000_000),
+    "accents": (lambda count: "é" * count, 1_000_000),
+    "base64": (functools.partial(_random_text, BASE64), 1_000_000),
+    "marks": (lambda count: ("e" + MARKS) * (count // 5), 1_000_000),
+    "marks alone": (functools.partial(_random_text, MARKS), 1_000_000),
+    "marks in words": (lambda count: "e\u0301te\u0301 " * (count // 6), 1_000_000),
+    "one line": (_line, 25_000_000),
+}
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """Seconds for n and for 2n characters, and MB/s of the larger."""
+
+    factor: float
+    rate: float
+
+
+@functools.cache
+def _growth(options: Options) -> dict[str, _Growth]:
+    tokenizer = tei.Tokenizer.from_pretrained(model_directory())
+    return {name: _grow(tokenizer, make, count, options) for name, (make, count) in HOSTILE.items()}
+
+
+def _grow(tokenizer: tei.Tokenizer, make: Callable[[int], str], count: int, options: Options) -> _Growth:
+    count //= 20 if options.quick else 1
+    texts = {"n": [make(count)], "2n": [make(2 * count)]}
+    calls = {name: functools.partial(tokenizer.encode_batch, rows, parallel=False) for name, rows in texts.items()}
+    # A round that the machine slowed down says nothing of growth, so there are many, and they are repeated little.
+    seconds = interleave(calls, rounds=7)
+    return _Growth(
+        ratio(seconds["n"], seconds["2n"]), len(texts["2n"][0].encode()) / 1e6 / statistics.median(seconds["2n"])
+    )
+
+
+@must(4, "hostile text: growth", "<=", 2.3, "t(2n)/t(n)")
+def hostile_growth(options: Options) -> Result:
+    """Time of twice the text over time of the text, the worst of all kinds."""
+    growth = _growth(options)
+    return Result(
+        max(entry.factor for entry in growth.values()), note=_each({k: v.factor for k, v in growth.items()}, ".2f")
+    )
+
+
+@must(4, "hostile text: speed", ">=", 60.0, "MB/s")
+def hostile_speed(options: Options) -> Result:
+    """Megabytes in a second, the slowest of all kinds."""
+    growth = _growth(options)
+    return Result(
+        min(entry.rate for entry in growth.values()), note=_each({k: v.rate for k, v in growth.items()}, ".0f")
+    )
+
+
+def _each(values: dict[str, float], form: str) -> str:
+    return ", ".join(f"{name} {value:{form}}" for name, value in values.items())
+
+
+# A process of its own: memory that others have freed would hide what encoding takes.
+MEMORY = """
+import ctypes, json, random, sys
+from pathlib import Path
+import tei
+
+def read(key):
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)) / 1024
+
+def peak(text):
+    # Python keeps the UTF-8 of a string with it; encoding only asks for it.
+    ctypes.pythonapi.PyUnicode_AsUTF8(ctypes.py_object(text))
+    Path("/proc/self/clear_refs").write_text("5")
+    before = read("VmRSS")
+    tokenizer.encode_batch([text], parallel=False)
+    return read("VmHWM") - before
+
+def words(count):
+    return [" ".join("".join(letters.choices("abcdefghijklmnopqrstuvwxyzé中", k=9)) for _ in range(7000)) for _ in range(count)]
+
+ctypes.pythonapi.PyUnicode_AsUTF8.argtypes = [ctypes.py_object]
+directory, batches, giant = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+tokenizer, letters = tei.Tokenizer.from_pretrained(directory), random.Random(0)
+words(1)
+start, kept = read("VmRSS"), []
+for _ in range(2):
+    for _ in range(batches):
+        tokenizer.encode_batch(words(1), parallel=False)
+    kept.append(read("VmRSS") - start)
+peaks = {name: peak(text * giant) for name, text in {"a": "a", "é": "é", "中": "中", "marks": "e\\u0301"}.items() if name != "中"}
+print(json.dumps([kept, peaks, read("VmRSS") - start]))
+"""
+
+
+@must(4, "memory of a thread", "<=", 8.0, "MiB")
+def memory(options: Options) -> Result:
+    """Most that encoding on one thread holds or takes beside its result; infinite if it grows with what it has seen."""
+    if not Path("/proc/self/clear_refs").exists():
+        return Result(math.nan, note="this system does not tell the memory of a process")
+    sizes = ["20", "1000000"] if options.quick else ["300", "8000000"]
+    command = [sys.executable, "-c", MEMORY, str(model_directory()), *sizes]
+    run = subprocess.run(command, check=True, capture_output=True, env={**os.environ, "MALLOC_ARENA_MAX": "1"})
+    (half, full), peaks, left = json.loads(run.stdout)
+    note = f"after distinct words {half:.1f}, twice as many {full:.1f}; one giant word of {_each(peaks, '.1f')}; then {left:.1f}"
+    return Result(math.inf if full > half + 1 else max(full, left, *peaks.values()), note=note)
