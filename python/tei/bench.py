@@ -42,13 +42,21 @@ Call = Callable[[], object]
 Seconds = tuple[float, ...]
 
 
-def interleave(calls: Mapping[str, Call], *, rounds: int = 5, floor: float = 0.005) -> dict[str, Seconds]:
+def interleave(
+    calls: Mapping[str, Call],
+    *,
+    rounds: int = 5,
+    floor: float = 0.005,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Seconds]:
     """Times each call once in every round, after one round that does not count.
 
     Args:
         calls: What to time; each result is dropped outside the time taken.
         rounds: Number of rounds that count, at least 1.
         floor: A call shorter than this many seconds is repeated until one measurement lasts as long.
+        clock: `time.process_time` for calls that are to be judged by the work of one thread: it adds up all threads,
+            and does not count what other programs take.
 
     Returns:
         Seconds of one call, for each round.
@@ -58,25 +66,25 @@ def interleave(calls: Mapping[str, Call], *, rounds: int = 5, floor: float = 0.0
         >>> {name: len(times) for name, times in seconds.items()}
         {'sum': 3, 'max': 3}
     """
-    repeats = {name: max(1, math.ceil(floor / max(_time(call, 1), 1e-9))) for name, call in calls.items()}
+    repeats = {name: max(1, math.ceil(floor / max(_time(call, 1, clock), 1e-9))) for name, call in calls.items()}
     names = list(calls)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for shift in range(rounds):
         for i in range(len(names)):
             name = names[(i + shift) % len(names)]
-            seconds[name].append(_time(calls[name], repeats[name]))
+            seconds[name].append(_time(calls[name], repeats[name], clock))
     return {name: tuple(times) for name, times in seconds.items()}
 
 
-def _time(call: Call, repeats: int) -> float:
+def _time(call: Call, repeats: int, clock: Callable[[], float]) -> float:
     enabled = gc.isenabled()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(repeats - 1):
             call()
         result = call()
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         del result
     finally:
         if enabled:
