@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tei
+from memory import resident
 from must import Options, Result, must
 from tei.bench import interleave
 from tei.demo import model_directory
@@ -21,6 +22,7 @@ from tei.demo import model_directory
 # Marks that are dropped, and tone marks: they stay, and a decomposition changes their places.
 MARKS = "\u0301\u0323\u0308\u0345"
 TONES = "\u302e\u302f"
+BENCHES = Path(__file__).resolve().parents[1]
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
@@ -95,39 +97,6 @@ def _each(values: dict[str, float], form: str) -> str:
     return ", ".join(f"{name} {value:{form}}" for name, value in values.items())
 
 
-# A process of its own: memory that others have freed would hide what encoding takes.
-MEMORY = """
-import ctypes, json, random, sys
-from pathlib import Path
-import tei
-
-def read(key):
-    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)) / 1024
-
-def peak(text):
-    # Python keeps the UTF-8 of a string with it; encoding only asks for it.
-    ctypes.pythonapi.PyUnicode_AsUTF8(ctypes.py_object(text))
-    Path("/proc/self/clear_refs").write_text("5")
-    before = read("VmRSS")
-    tokenizer.encode_batch([text], parallel=False)
-    return read("VmHWM") - before
-
-def words(count):
-    return [" ".join("".join(letters.choices("abcdefghijklmnopqrstuvwxyzé中", k=9)) for _ in range(7000)) for _ in range(count)]
-
-ctypes.pythonapi.PyUnicode_AsUTF8.argtypes = [ctypes.py_object]
-directory, batches, giant = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-tokenizer, letters = tei.Tokenizer.from_pretrained(directory), random.Random(0)
-words(1)
-start, kept = read("VmRSS"), []
-for _ in range(2):
-    for _ in range(batches):
-        tokenizer.encode_batch(words(1), parallel=False)
-    kept.append(read("VmRSS") - start)
-peaks = {name: peak(text * giant) for name, text in {"a": "a", "ж": "ж", "marks": "e\\u0301", "tone marks": "e\\u302e"}.items()}
-print(json.dumps([kept, peaks, read("VmRSS") - start]))
-"""
-
 # What is freed is given back at once, so that it is not taken for what is kept.
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
@@ -135,11 +104,13 @@ MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TR
 @must(4, "memory of a thread", "<=", 8.0, "MiB")
 def memory(options: Options) -> Result:
     """Most that encoding on one thread holds or takes beside its result; infinite if it grows with what it has seen."""
-    if not Path("/proc/self/clear_refs").exists():
+    if math.isnan(resident()):
         return Result(math.nan, note="this system does not tell the memory of a process")
     sizes = ["20", "1000000"] if options.quick else ["300", "8000000"]
-    command = [sys.executable, "-c", MEMORY, str(model_directory()), *sizes]
-    run = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **MALLOC})
+    command = [sys.executable, "-m", "must.memory_probe", str(model_directory()), *sizes]
+    path = os.pathsep.join([str(BENCHES), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, **MALLOC, "PYTHONPATH": path}
+    run = subprocess.run(command, check=True, capture_output=True, env=environment)
     (half, full), peaks, left = json.loads(run.stdout)
     note = f"after distinct words {half:.1f}, twice as many {full:.1f}; one giant word of {_each(peaks, '.1f')}; then {left:.1f}"
     return Result(math.inf if full > half + 1 else max(full, left, *peaks.values()), note=note)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Measured",
+    "clock_for",
     "compare",
     "equal_rows",
     "first_megabytes",
@@ -35,6 +36,8 @@ __all__ = [
     "on_cpus",
     "open_peers",
     "ratio",
+    "rotations",
+    "seconds_of",
     "utf8_bytes",
 ]
 
@@ -55,8 +58,7 @@ def interleave(
         calls: What to time; each result is dropped outside the time taken.
         rounds: Number of rounds that count, at least 1.
         floor: A call shorter than this many seconds is repeated until one measurement lasts as long.
-        clock: `time.process_time` for calls that are to be judged by the work of one thread: it adds up all threads,
-            and does not count what other programs take.
+        clock: What tells the time, see [`clock_for`][tei.bench.clock_for].
 
     Returns:
         Seconds of one call, for each round.
@@ -66,17 +68,35 @@ def interleave(
         >>> {name: len(times) for name, times in seconds.items()}
         {'sum': 3, 'max': 3}
     """
-    repeats = {name: max(1, math.ceil(floor / max(_time(call, 1, clock), 1e-9))) for name, call in calls.items()}
-    names = list(calls)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for shift in range(rounds):
-        for i in range(len(names)):
-            name = names[(i + shift) % len(names)]
-            seconds[name].append(_time(calls[name], repeats[name], clock))
+    once = {name: seconds_of(call, clock=clock) for name, call in calls.items()}
+    repeats = {name: max(1, math.ceil(floor / max(seconds, 1e-9))) for name, seconds in once.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for name in rotations(calls, rounds):
+        seconds[name].append(seconds_of(calls[name], repeats=repeats[name], clock=clock))
     return {name: tuple(times) for name, times in seconds.items()}
 
 
-def _time(call: Call, repeats: int, clock: Callable[[], float]) -> float:
+def clock_for(threads: int) -> Callable[[], float]:
+    """The clock that judges encoders on so many threads.
+
+    On one it is the processor time of the whole process: other programs are not counted, a hidden second thread is.
+    """
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def rotations(names: Iterable[str], rounds: int) -> Iterator[str]:
+    """Every name once a round; each round begins with the next name.
+
+    Example:
+        >>> "".join(rotations("abc", 3))
+        'abcbcacab'
+    """
+    listed = list(names)
+    return (listed[(i + shift) % len(listed)] for shift in range(rounds) for i in range(len(listed)))
+
+
+def seconds_of(call: Call, *, repeats: int = 1, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that a call takes, on average over `repeats`, without collection of garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -180,7 +200,7 @@ class Measured:
 
     Attributes:
         name: Name of the encoder.
-        seconds: Seconds for all texts, a round each.
+        seconds: Seconds for all texts, a round each, by [`clock_for`][tei.bench.clock_for].
         megabytes: Size of the texts in 10⁶ bytes of UTF-8.
         tokens: Number of ids.
         equal: Share of the texts to which it gives the ids that tei gives.
@@ -231,7 +251,8 @@ def compare(
         tokenizer.save(directory)
         peers, refused = open_peers((Tei, *PEERS), Path(directory) / "tokenizer.json", threads=threads)
         equal = {name: equal_rows(peer, peers["tei"], listed) for name, peer in peers.items()}
-        seconds = interleave({name: _ragged(peer, listed) for name, peer in peers.items()}, rounds=rounds)
+        calls = {name: _ragged(peer, listed) for name, peer in peers.items()}
+        seconds = interleave(calls, rounds=rounds, clock=clock_for(threads))
     megabytes, tokens = utf8_bytes(listed) / 1e6, len(tokenizer.encode_batch(listed).ids)
     measured = [
         Measured(name, times, megabytes, tokens, equal[name], ratio(seconds["tei"], times))
