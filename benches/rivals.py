@@ -86,7 +86,7 @@ class Rwkv(Peer):
 
     name = "rwkv"
     package = "rwkv_tokenizer"
-    algorithm = "longest match over bytes"
+    algorithm = "byte longest match"
 
     def __init__(self, tokenizer_json: Path, threads: int) -> None:
         import rwkv_tokenizer
