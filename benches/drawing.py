@@ -53,17 +53,18 @@ class Finish:
 
 def table(title: str, race: Sequence[Finish]) -> Table:
     """One race, the fastest first; speeds also as a share of tei's."""
-    drawn = Table(title=f"{title} ({race[0].megabytes:.2f} MB, calls: {race[0].calls:,})", title_justify="left")
+    facts = f"{race[0].megabytes:.2f} MB, {race[0].calls:,} calls" if race else "nobody"
+    drawn = Table(title=f"{title} ({facts})", title_justify="left")
     for column in ("encoder", "algorithm", "MB/s", "µs/call", "to tei", "MiB", "same ids"):
         drawn.add_column(column, justify="left" if column in {"encoder", "algorithm"} else "right", no_wrap=True)
-    ours = next(finish.seconds for finish in race if finish.encoder == "tei")
+    ours = next((finish.seconds for finish in race if finish.encoder == "tei"), None)
     for finish in sorted(race, key=lambda finish: -finish.rate):
         drawn.add_row(
             finish.encoder,
             ALGORITHMS[finish.encoder],
             f"{finish.rate:,.1f}",
             f"{1e6 * statistics.median(finish.seconds) / finish.calls:,.4g}",
-            f"{1 / ratio(ours, finish.seconds):.3f}",
+            f"{ratio(finish.seconds, ours):.3f}" if ours else "",
             "" if math.isnan(finish.peak) else f"{finish.peak:.1f}",
             "" if finish.equal is None else f"{finish.equal:.3%}",
         )
