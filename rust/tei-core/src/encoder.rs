@@ -257,7 +257,12 @@ impl Words for Emit<'_> {
         }
         for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
             let key = found.packed(i);
-            *waiting = (key, self.cache.prefetch(key));
+            let place = if key == PackedWord::LONG {
+                found.wide(i).map_or(0, |wide| self.cache.prefetch_wide(wide))
+            } else {
+                self.cache.prefetch(key)
+            };
+            *waiting = (key, place);
         }
         let mut next = 0;
         for &end in found.texts() {
@@ -276,41 +281,73 @@ impl Emit<'_> {
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
     fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        self.ids.reserve(INLINE);
-        let (mut out, mut len) = (self.ids.as_mut_ptr(), self.ids.len());
-        let mut full = self.ids.capacity() - INLINE;
+        let mut out = Out::new(self.ids);
         while next < found.len() && found.start(next) < end {
             let (key, place) = self.keys[next];
-            let hit = self.cache.get(key, place).filter(|_| len <= full);
-            if let Some((ids, count)) = hit {
-                // SAFETY: `INLINE` places from `len` on are within the capacity. All are written, one store instead of
-                // a loop, and `count` of them kept.
-                unsafe { out.add(len).cast::<[TokenId; INLINE]>().write_unaligned(*ids) };
-                len += count;
+            let known = if key == PackedWord::LONG {
+                let ids = found.wide(next).and_then(|word| self.cache.get_wide(word, place));
+                ids.is_some_and(|ids| out.push(ids, ids[7] as usize))
             } else {
-                // SAFETY: everything before `len` was written, and `len` is within the capacity.
-                unsafe { self.ids.set_len(len) };
-                self.miss(key, place, found.bytes(next));
-                self.ids.reserve(INLINE);
-                (out, len) = (self.ids.as_mut_ptr(), self.ids.len());
-                full = self.ids.capacity() - INLINE;
+                self.cache.get(key, place).is_some_and(|(ids, count)| out.push(ids, count))
+            };
+            if !known {
+                out.close(self.ids);
+                self.miss(key, place, found, next);
+                out = Out::new(self.ids);
             }
             next += 1;
         }
-        // SAFETY: as above.
-        unsafe { self.ids.set_len(len) };
+        out.close(self.ids);
         next
     }
 
     #[cold]
     #[inline(never)]
-    fn miss(&mut self, key: PackedWord, place: u32, word: &[u8]) {
-        if key == PackedWord::LONG {
-            return self.encoder.encode_word(word, self.ids);
-        }
+    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
         self.pieces.clear();
-        self.encoder.encode_word(word, self.pieces);
-        self.cache.insert(key, place, self.pieces);
+        self.encoder.encode_word(found.bytes(i), self.pieces);
+        if key != PackedWord::LONG {
+            self.cache.insert(key, place, self.pieces);
+        } else if let Some(word) = found.wide(i) {
+            self.cache.insert_wide(word, place, self.pieces);
+        }
         self.ids.extend_from_slice(self.pieces);
+    }
+}
+
+/// The end of a vector of ids, written without a loop: whole arrays are stored, and only some of each kept.
+struct Out {
+    ids: *mut TokenId,
+    len: usize,
+    /// As long as `len` is at most this, [`WIDEST`] more have room.
+    full: usize,
+}
+
+const WIDEST: usize = 8;
+
+impl Out {
+    #[inline(always)]
+    fn new(ids: &mut Vec<TokenId>) -> Self {
+        ids.reserve(WIDEST);
+        Self { ids: ids.as_mut_ptr(), len: ids.len(), full: ids.capacity() - WIDEST }
+    }
+
+    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`]; false if there is no room.
+    #[inline(always)]
+    fn push<const N: usize>(&mut self, ids: &[TokenId; N], count: usize) -> bool {
+        const { assert!(N <= WIDEST) }
+        if self.len > self.full {
+            return false;
+        }
+        // SAFETY: `WIDEST` places from `len` on are within the capacity.
+        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(*ids) };
+        self.len += count.min(N);
+        true
+    }
+
+    #[inline(always)]
+    fn close(&self, ids: &mut Vec<TokenId>) {
+        // SAFETY: everything before `len` was written, and `len` is within the capacity of this vector.
+        unsafe { ids.set_len(self.len) };
     }
 }

@@ -1,10 +1,10 @@
-//! Words already encoded: a fixed table of 32-byte slots, two to a cache line, ids inline.
+//! Words already encoded: fixed tables of 32-byte slots, two to a cache line, and of 64-byte slots for longer words.
 //!
 //! A slot never grows, moves or locks; a full pair evicts its older word. What it holds never changes an output, only
 //! the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
 use crate::huge::Huge;
-use crate::packed::PackedWord;
+use crate::packed::{PackedWord, WideWord};
 
 /// How many ids a slot holds; words of more pieces are matched afresh each time.
 pub const INLINE: usize = 4;
@@ -20,31 +20,53 @@ struct Slot {
     ids: [TokenId; INLINE],
 }
 
-/// A cache from short words to their ids.
+/// A slot for a longer word: a whole cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct WideSlot {
+    key: [u64; 4],
+    /// The last is their number.
+    ids: WideIds,
+}
+
+/// The ids of a longer word and, as the last, their number.
+pub type WideIds = [TokenId; 8];
+
+/// A cache from words to their ids.
 pub struct WordCache {
     pairs: Huge<[Slot; 2]>,
+    wide: Huge<WideSlot>,
     seeds: [u64; 2],
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots, 32 bytes each, hashed with `seed`.
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, and a quarter as many of 64, hashed with `seed`.
     #[must_use]
     pub fn new(bits: u32, seed: u64) -> Self {
         let empty = Slot { key: 0, ids: [0; INLINE] };
         let pairs = Huge::new([empty; 2], 1 << bits.saturating_sub(1));
-        Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
+        let wide = Huge::new(WideSlot { key: [0; 4], ids: [0; 8] }, 1 << bits.saturating_sub(2));
+        Self { pairs, wide, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
     }
 
     /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
     #[inline(always)]
+    #[must_use]
     pub fn prefetch(&self, word: PackedWord) -> u32 {
-        let place = self.place(word);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.pairs.as_ptr().wrapping_add(place as usize).cast());
-        }
+        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
+        let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
+        prefetch(self.pairs.as_ptr().wrapping_add(place as usize));
+        place
+    }
+
+    /// The same for a later [`WordCache::get_wide`].
+    #[inline(always)]
+    #[must_use]
+    pub fn prefetch_wide(&self, word: WideWord) -> u32 {
+        let [a, b, c, d] = word.bits();
+        let hash = fold(fold(a ^ self.seeds[0], b ^ self.seeds[1]) ^ c, d ^ self.seeds[1]);
+        let place = hash as u32 & (self.wide.len() - 1) as u32;
+        prefetch(self.wide.as_ptr().wrapping_add(place as usize));
         place
     }
 
@@ -56,6 +78,14 @@ impl WordCache {
         // Which of the two it is cannot be predicted, so it is computed.
         let slot = &pair[usize::from((pair[0].key & KEY) != word.bits())];
         ((slot.key & KEY) == word.bits()).then_some((&slot.ids, (slot.key >> COUNT) as usize))
+    }
+
+    /// The ids of a longer word; `place` is that of the word.
+    #[inline(always)]
+    #[must_use]
+    pub fn get_wide(&self, word: WideWord, place: u32) -> Option<&WideIds> {
+        let slot = &self.wide[place as usize];
+        (slot.key == word.bits()).then_some(&slot.ids)
     }
 
     /// Remembers a word of at most [`INLINE`] ids.
@@ -70,12 +100,34 @@ impl WordCache {
         pair[0] = slot;
     }
 
-    #[inline(always)]
-    fn place(&self, word: PackedWord) -> u32 {
-        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
-        let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
-        ((product >> 64) as u32 ^ product as u32) & (self.pairs.len() - 1) as u32
+    /// Remembers a longer word of at most seven ids.
+    pub fn insert_wide(&mut self, word: WideWord, place: u32, ids: &[TokenId]) {
+        let mut slot = WideSlot { key: word.bits(), ids: [0; 8] };
+        if let Some(room) = slot.ids[..7].get_mut(..ids.len()) {
+            room.copy_from_slice(ids);
+            slot.ids[7] = ids.len() as TokenId;
+            self.wide[place as usize] = slot;
+        }
     }
+}
+
+/// Multiplies to 128 bits and mixes the halves: every bit of both factors counts.
+#[inline(always)]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[inline(always)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 impl std::fmt::Debug for WordCache {
@@ -106,7 +158,7 @@ mod tests {
     #[test]
     fn does_not_hold_words_of_many_pieces() {
         let mut cache = WordCache::new(4, 3);
-        let place = cache.place(word("a"));
+        let place = cache.prefetch(word("a"));
         cache.insert(word("a"), place, &[1; 5]);
         assert_eq!(cache.get(word("a"), place), None);
     }
