@@ -66,7 +66,7 @@ fn word(rank: usize) -> String {
     word
 }
 
-/// An encoder with a WordPiece vocabulary of the more frequent half of the words, their parts, and ideographs.
+/// An encoder with a vocabulary of the more frequent half of the words, their parts, and ideographs.
 ///
 /// # Panics
 /// If the vocabulary is refused, which no text can bring about.
@@ -113,13 +113,14 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
-        for shift in [13, -7_i32, 17] {
-            self.0 ^= if shift > 0 { self.0 << shift } else { self.0 >> -shift };
-        }
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
         (self.0 >> 16) as usize % end
     }
 
     /// A rank below `end`, each about as frequent as its inverse.
+    #[expect(clippy::cast_sign_loss, reason = "a power of at least 1, less 1")]
     fn zipf(&mut self, end: usize) -> usize {
         let share = self.below(1 << 30) as f64 / f64::from(1 << 30);
         ((end as f64).powf(share) - 1.0) as usize
