@@ -20,6 +20,7 @@ pub mod trie;
 pub mod trim;
 pub mod unicode;
 pub mod usage;
+pub mod utf8;
 pub mod vocabulary;
 pub mod word_cache;
 pub mod word_counts;

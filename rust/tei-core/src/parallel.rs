@@ -2,7 +2,6 @@
 //!
 //! Threads are scoped to a call: nothing outlives it, so nothing can be lost in a fork. Work is handed out in order, in
 //! units of bytes, and results are joined in order: the output never depends on the number of threads.
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,11 +42,7 @@ fn units(sizes: impl Iterator<Item = usize>, unit: usize) -> Vec<Range<usize>> {
 }
 
 /// Runs `work` on every unit of `texts`, on `threads` threads, and returns the results in order.
-pub fn map_units<R: Send>(
-    texts: &[Cow<'_, str>],
-    threads: usize,
-    work: impl Fn(&[Cow<'_, str>]) -> R + Sync,
-) -> Vec<R> {
+pub fn map_units<R: Send>(texts: &[&str], threads: usize, work: impl Fn(&[&str]) -> R + Sync) -> Vec<R> {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let threads = thread_count(threads, bytes);
     if threads <= 1 {
@@ -76,7 +71,7 @@ pub fn map_units<R: Send>(
 
 /// Encodes all texts: their ids one after the other, and where each text's ids begin, with the end last.
 #[must_use]
-pub fn encode_batch(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> (Vec<i32>, Vec<i64>) {
+pub fn encode_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> (Vec<i32>, Vec<i64>) {
     let mut parts = map_units(texts, threads, |texts| {
         let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(texts.len()));
         encoder.with_worker(|worker| {

@@ -1,8 +1,6 @@
 //! How often each word occurs: the input of training, usage and plans.
 mod bytes;
 
-use std::borrow::Cow;
-
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
@@ -98,7 +96,7 @@ impl WordCounts {
 
 /// Counts the words of texts as `encoder` sees them; `threads` as in [`crate::parallel`].
 #[must_use]
-pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> Counter {
+pub fn count_words(encoder: &Encoder, texts: &[&str], threads: usize) -> Counter {
     let parts = map_units(texts, threads, |texts| {
         let mut counter = Counter::default();
         texts.iter().for_each(|text| encoder.visit_words(text, &mut counter));

@@ -52,10 +52,11 @@ impl Encoder {
 
     /// Ids, character offsets and word numbers of one text.
     fn encode_aligned(&self, py: Python<'_>, string: &Bound<'_, PyString>) -> PyResult<Aligned> {
-        let text = text(string)?;
+        let texts = text(string)?;
+        let text = texts.as_slice()[0];
         Ok(py.detach(|| {
-            let encoding = self.core.encode_aligned(&text);
-            let offsets = span::to_chars(&text, &encoding.offsets);
+            let encoding = self.core.encode_aligned(text);
+            let offsets = span::to_chars(text, &encoding.offsets);
             (encoding.ids, offsets, encoding.word_ids)
         }))
     }
@@ -65,9 +66,9 @@ impl Encoder {
     /// threads: 0 chooses by the size of the batch.
     #[pyo3(signature = (texts, threads))]
     fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Rows<'py>> {
-        let texts = Texts::new(texts)?;
-        let texts = texts.borrow()?;
-        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, &texts, threads));
+        let batch = Texts::new(texts)?;
+        let texts = batch.as_slice();
+        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, texts, threads));
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 

@@ -1,4 +1,5 @@
 //! Python bindings of `tei-core`: conversions only, no algorithm.
+mod arrow;
 mod counts;
 mod encoder;
 mod errors;
