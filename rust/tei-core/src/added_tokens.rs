@@ -46,6 +46,8 @@ pub struct AddedTokens {
     normalized: Option<Matcher>,
     /// For each normalized token, a byte without which no source text can hold it; None where there is no such byte.
     evidence: Option<Vec<u8>>,
+    /// Whether a match may reach over a blank or hold anything but ASCII.
+    wide: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,10 +65,11 @@ impl AddedTokens {
         if let Some(token) = tokens.iter().find(|token| token.content.is_empty()) {
             return Err(Error::EmptyAddedToken { id: token.id });
         }
+        let wide = tokens.iter().any(|t| t.rstrip || t.content.bytes().any(|b| !b.is_ascii_graphic()));
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, normalizer)).collect();
         let evidence = late.iter().map(|token| evidence(&token.content)).collect();
-        Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence })
+        Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence, wide })
     }
 
     /// Splits raw text at the tokens that are looked for there.
@@ -77,6 +80,12 @@ impl AddedTokens {
     /// Splits normalized text at the tokens that are looked for there.
     pub fn split_normalized(&self, text: &str, segment: impl FnMut(Segment)) {
         split(self.normalized.as_ref(), text, segment);
+    }
+
+    /// Whether no token can be found across the place before a blank, or between two ideographs.
+    #[must_use]
+    pub fn stay_between_blanks(&self) -> bool {
+        !self.wide
     }
 
     /// Whether normalizing `text` could bring a token to light; false is certain.

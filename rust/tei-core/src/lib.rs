@@ -12,6 +12,7 @@ pub mod normalizer;
 pub mod packed;
 pub mod pair_counts;
 pub mod parallel;
+pub mod rows;
 pub mod scanner;
 pub mod segmentation;
 pub mod span;

@@ -63,12 +63,18 @@ impl Encoder {
 
     /// Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
     ///
-    /// threads: 0 chooses by the size of the batch.
-    #[pyo3(signature = (texts, threads))]
-    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Rows<'py>> {
+    /// threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
+    #[pyo3(signature = (texts, threads, limit=None))]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+        limit: Option<usize>,
+    ) -> PyResult<Rows<'py>> {
         let batch = Texts::new(texts)?;
         let texts = batch.as_slice();
-        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, texts, threads));
+        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, texts, limit, threads).finish());
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 
