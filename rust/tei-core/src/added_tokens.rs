@@ -4,7 +4,7 @@
 //! alone as a word, to swallow white space on either side, and to be looked for in the raw or in the normalized text.
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
 use crate::normalizer::{AlignedChar, Normalizer};
 use crate::unicode::Folding;
@@ -46,14 +46,14 @@ pub struct AddedTokens {
     normalized: Option<Matcher>,
     /// For each normalized token, a byte without which no source text can hold it; None where there is no such byte.
     evidence: Option<Vec<u8>>,
-    /// Whether a match may reach over a blank or hold anything but ASCII.
-    wide: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Matcher {
     automaton: AhoCorasick,
     tokens: Vec<AddedToken>,
+    /// The byte all tokens begin with, if they do.
+    first: Option<u8>,
 }
 
 impl AddedTokens {
@@ -65,11 +65,10 @@ impl AddedTokens {
         if let Some(token) = tokens.iter().find(|token| token.content.is_empty()) {
             return Err(Error::EmptyAddedToken { id: token.id });
         }
-        let wide = tokens.iter().any(|t| t.rstrip || t.content.bytes().any(|b| !b.is_ascii_graphic()));
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, normalizer)).collect();
         let evidence = late.iter().map(|token| evidence(&token.content)).collect();
-        Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence, wide })
+        Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence })
     }
 
     /// Splits raw text at the tokens that are looked for there.
@@ -82,10 +81,10 @@ impl AddedTokens {
         split(self.normalized.as_ref(), text, segment);
     }
 
-    /// Whether no token can be found across the place before a blank, or between two ideographs.
+    /// Whether `text` holds a token, or may once it is normalized; false is certain.
     #[must_use]
-    pub fn stay_between_blanks(&self) -> bool {
-        !self.wide
+    pub fn may_match(&self, text: &str) -> bool {
+        self.raw.as_ref().is_some_and(|raw| raw.matches(text)) || self.may_match_normalized(text)
     }
 
     /// Whether normalizing `text` could bring a token to light; false is certain.
@@ -120,9 +119,19 @@ impl Matcher {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            .start_kind(StartKind::Both)
             .build(tokens.iter().map(|token| token.content.as_bytes()))
             .map_err(|e| Error::TooManyAddedTokens { count: tokens.len(), reason: e.to_string() })?;
-        Ok(Some(Self { automaton, tokens }))
+        let first = tokens[0].content.as_bytes()[0];
+        let first = tokens.iter().all(|token| token.content.as_bytes()[0] == first).then_some(first);
+        Ok(Some(Self { automaton, tokens, first }))
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        let Some(first) = self.first else { return self.automaton.is_match(text) };
+        // One rare byte, as in `[MASK]`, is found much faster than an automaton runs.
+        memchr::memchr_iter(first, text.as_bytes())
+            .any(|at| self.automaton.find(Input::new(text).range(at..).anchored(Anchored::Yes)).is_some())
     }
 
     /// The token and range of a match after its flags have had their say, or None if they discard it.

@@ -151,15 +151,9 @@ pub struct Rows {
 
 impl Rows {
     /// Appends a row for each text, of at most `limit` ids.
-    pub fn encode(&mut self, encoder: &Encoder, texts: &[&str], limit: Option<usize>, worker: &mut Worker) {
+    pub fn encode(&mut self, encoder: &Encoder, texts: &[&str], limit: usize, worker: &mut Worker) {
         self.ends.reserve(texts.len());
-        for text in texts {
-            match limit {
-                Some(limit) => encoder.encode_up_to(text, limit, worker, &mut self.ids),
-                None => encoder.encode(text, worker, &mut self.ids),
-            }
-            self.ends.push(self.ids.len() as i64);
-        }
+        encoder.encode_up_to(limit, texts.iter().copied(), worker, &mut self.ids, &mut self.ends);
     }
 
     /// Moves the rows of `part` to the end of these.
@@ -179,11 +173,13 @@ impl Rows {
 
 /// Encodes all texts, or the first `limit` ids of each.
 #[must_use]
-pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: Option<usize>, threads: usize) -> Rows {
+pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> Rows {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let threads = thread_count(threads, bytes);
     let mut rows = Rows::default();
     if threads <= 1 {
+        // A third is more than most texts need; what is not written costs nothing.
+        rows.ids.reserve((bytes / 3).min(texts.len().saturating_mul(limit)) + texts.len());
         encoder.with_worker(|worker| rows.encode(encoder, texts, limit, worker));
         return rows;
     }

@@ -74,7 +74,8 @@ impl Encoder {
     ) -> PyResult<Rows<'py>> {
         let batch = Texts::new(texts)?;
         let texts = batch.as_slice();
-        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, texts, limit, threads).finish());
+        let (ids, row_offsets) =
+            py.detach(|| parallel::encode_batch(&self.core, texts, limit.unwrap_or(usize::MAX), threads).finish());
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 
