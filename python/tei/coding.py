@@ -7,17 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from tei import _core, batching
 from tei.encoding import Batch, Encoding, Ragged
-from tei.errors import InvalidInputError
+from tei.threads import threads
 from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from tei.pretrained import TokenizerSpec
     from tei.scheme import Scheme
-    from tei.special_tokens import Part
 
 __all__ = ["Coding", "Texts"]
 
@@ -133,7 +132,8 @@ class Coding:
             texts: A list, a tuple or another iterable of `str`, or of `bytes` that hold UTF-8; a numpy array of one
                 dimension (dtype U, S, object or StringDType); or any array of strings that speaks Arrow's C interface
                 (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy.
-            parallel: Use all cores, one, or (None) what suits the size of the batch.
+            parallel: Use all processors, one, or (None) what suits the size of the batch; in processes made by another
+                (`multiprocessing`, fork) None means one.
 
         Raises:
             EncodingError: If bytes are not UTF-8; the message gives the text's index and the byte's offset.
@@ -145,8 +145,7 @@ class Coding:
             >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
             [0, 1, 3]
         """
-        threads = 0 if parallel is None else _core.cpu_count() if parallel else 1
-        return Ragged(*self._encoder.encode_batch(texts, threads))
+        return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
 
     def decode(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> str:
         """Text of a row of ids.
@@ -172,88 +171,66 @@ class Coding:
 
     def __call__(
         self,
-        text: str | Sequence[str],
-        text_pair: str | Sequence[str] | None = None,
+        text: str | Texts | Sequence[Sequence[str]],
+        text_pair: str | Texts | Sequence[Sequence[str]] | None = None,
         *,
         padding: bool | str = False,
         truncation: bool | str | None = None,
         max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
         add_special_tokens: bool = True,
         pad_to_multiple_of: int | None = None,
+        padding_side: str = "right",
         return_tensors: str | None = None,
+        return_token_type_ids: bool = True,
+        return_attention_mask: bool = True,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        dtype: DTypeLike = np.int64,
+        parallel: bool | None = None,
     ) -> Batch:
         """Texts → model inputs, with the arguments and results of transformers' tokenizers.
 
         Args:
-            text: One text or several.
+            text: One text or several; whatever `encode_batch` takes.
             text_pair: The second text of each pair.
             padding: `True` or `'longest'`, `'max_length'`, or `False`.
             truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`; None truncates if
-                `max_length` is given and rows are not padded.
+                `max_length` is given and rows are not padded. No more of a text is encoded than a row can hold.
             max_length: Greatest number of ids of a row, special tokens included.
+            stride: How many ids each further row of a text repeats of the one before.
+            is_split_into_words: Texts are lists of words.
             add_special_tokens: Put the template's special tokens around texts.
             pad_to_multiple_of: Round the padded width up to a multiple of this.
+            padding_side: `'right'` or `'left'`.
             return_tensors: `'np'`, `'pt'`, or None for lists.
+            return_token_type_ids: Whether `token_type_ids` are part of the result.
+            return_attention_mask: Whether `attention_mask` is part of the result.
+            return_overflowing_tokens: Make further rows of what is cut off; `overflow_to_sample_mapping` has the text of
+                each row.
+            return_special_tokens_mask: 1 for special tokens and padding, 0 for text, as `special_tokens_mask`.
+            return_offsets_mapping: Start and end of each id in its text (or word), in characters, as `offset_mapping`.
+            return_length: Width of each row as `length`.
+            dtype: int64, or int32 for tensors of half the size.
+            parallel: As in `encode_batch`.
 
         Returns:
-            `input_ids`, `token_type_ids`, `attention_mask`; int64 `[n_texts, width]` if tensors are asked for.
+            `input_ids`, `token_type_ids`, `attention_mask` and what else was asked for; `[n_rows, width]` if tensors
+            are. [`Batch.word_ids`][tei.encoding.Batch.word_ids] has the word of each id.
 
         Raises:
             InvalidInputError: If an option is unknown, or rows of different lengths are to become one tensor.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> batch = tok(["a b c"], max_length=4, return_overflowing_tokens=True)
+            >>> [[tok.tokens[i] for i in row] for row in batch.input_ids], batch.word_ids(1)
+            ([['[CLS]', 'a', 'b', '[SEP]'], ['[CLS]', 'c', '[SEP]']], [None, 0, None])
         """
-        single = isinstance(text, str)
-        rows = [
-            self.encode_batch([part] if isinstance(part, str) else part)
-            for part in (text, text_pair)
-            if part is not None
-        ]
-        if len({len(row) for row in rows}) > 1:
-            msg = f"{len(rows[0])} texts and {len(rows[1])} second texts: give a pair for each"
-            raise InvalidInputError(msg)
-        parts = self._parts(len(rows), special=add_special_tokens)
-        if truncation is None:
-            # As in transformers: a length alone asks for truncation, unless rows are padded.
-            truncation = max_length is not None and padding is False
-        strategy = truncation if isinstance(truncation, str) else "longest_first" if truncation else "do_not_truncate"
-        reserved = sum(part.text is None for part in parts)
-        room = None if max_length is None else max_length - reserved
-        where = batching.layout(parts, batching.truncated_lengths(rows, room, strategy))
-        widths = batching.row_widths(where.totals, padding=padding, max_length=max_length, multiple=pad_to_multiple_of)
-        arrays = self._assemble(parts, rows, where, widths)
-        return _finish(arrays, widths, tensors=return_tensors, single=single)
-
-    def _parts(self, count: int, *, special: bool) -> list[Part]:
-        parts = self._spec.template.single if count == 1 else self._spec.template.pair
-        return [part for part in parts if special or part.text is not None]
-
-    def _assemble(
-        self, parts: Sequence[Part], rows: Sequence[Ragged], where: batching.Layout, widths: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.int64]]:
-        pad_id = self.pad_token_id
-        if pad_id is None and (where.totals < widths).any():
-            msg = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding"
-            raise InvalidInputError(msg)
-        special = [self.vocab[part.token] if part.token is not None else 0 for part in parts]
-        width = int(widths.max(initial=0))
-        ids, types = batching.assemble(parts, rows, where, special, width=width, pad_id=pad_id or 0)
-        mask = (np.arange(width) < where.totals[:, None]).astype(np.int64)
-        return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-
-
-def _finish(
-    arrays: dict[str, NDArray[np.int64]], widths: NDArray[np.int64], *, tensors: str | None, single: bool
-) -> Batch:
-    if tensors is None:
-        lists = {name: [row[:n].tolist() for row, n in zip(a, widths, strict=True)] for name, a in arrays.items()}
-        return Batch({name: rows[0] if single else rows for name, rows in lists.items()})
-    if len(set(widths.tolist())) > 1:
-        msg = "rows have different lengths: give padding=True to make one tensor of them, or truncation=True"
-        raise InvalidInputError(msg)
-    if tensors == "np":
-        return Batch(arrays)
-    if tensors == "pt":
-        from tei.torch.tensors import from_numpy
-
-        return Batch(from_numpy(arrays))
-    msg = f"return_tensors is {tensors!r}, must be 'np', 'pt' or None"
-    raise InvalidInputError(msg)
+        arguments = locals()
+        options = batching.Options(**{name: arguments[name] for name in batching.Options.__dataclass_fields__})
+        return batching.make_batch(self, text, text_pair, options)

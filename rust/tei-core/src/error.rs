@@ -104,27 +104,25 @@ pub enum Error {
     },
     /// Truncation leaves nothing of the text it cuts.
     #[error(
-        "truncation={strategy:?} leaves nothing of a text of {tokens} tokens in row {row}: raise max_length, or use \
-         \"longest_first\""
+        "truncation={strategy:?} leaves nothing of the text in row {row}: its partner takes all {room} places; raise \
+         max_length, or use \"longest_first\""
     )]
     NothingLeft {
         /// Number of the pair.
         row: usize,
-        /// Tokens of the text.
-        tokens: usize,
+        /// How many tokens of text a row may hold.
+        room: usize,
         /// What was asked for.
         strategy: &'static str,
     },
     /// Truncation asks for a second text where there is none.
     #[error(
-        "truncation=\"only_second\" cannot cut the only text of row {row}, {tokens} tokens, to {room}: use \"only_first\""
+        "truncation=\"only_second\" cannot cut the only text of row {row} to {room} tokens: use \"only_first\""
     )]
     NoSecondText {
         /// Number of the text.
         row: usize,
-        /// Its tokens.
-        tokens: usize,
-        /// How many may stay.
+        /// How many of its tokens may stay.
         room: usize,
     },
     /// Windows that overlap this much would never end.

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::TokenId;
 use crate::encoder::{Encoder, Worker};
+use crate::{TokenId, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
 const SERIAL_BYTES: usize = 128 << 10;
@@ -189,4 +189,43 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: us
     };
     in_order(units.len(), threads, fill, |part| rows.take(part));
     rows
+}
+
+/// Rows of ids with their places in the texts, as columns.
+#[derive(Clone, Debug, Default)]
+pub struct AlignedRows {
+    /// Ids.
+    pub rows: Rows,
+    /// Start and end of each id in its text, in characters, one pair after the other.
+    pub offsets: Vec<i64>,
+    /// Number of the word each id belongs to.
+    pub word_ids: Vec<i64>,
+}
+
+impl AlignedRows {
+    fn push(&mut self, encoder: &Encoder, text: &str) {
+        let encoding = encoder.encode_aligned(text);
+        let spans = span::to_chars(text, &encoding.offsets);
+        self.offsets.extend(spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]));
+        self.word_ids.extend(encoding.word_ids.iter().map(|&word| i64::from(word)));
+        self.rows.ids.extend(encoding.ids);
+        self.rows.ends.push(self.rows.ids.len() as i64);
+    }
+}
+
+/// Encodes all texts with their alignment.
+#[must_use]
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
+    let parts = map_units(texts, threads, |texts| {
+        let mut part = AlignedRows::default();
+        texts.iter().for_each(|text| part.push(encoder, text));
+        part
+    });
+    let mut all = AlignedRows::default();
+    for mut part in parts {
+        all.rows.take(&mut part.rows);
+        all.offsets.append(&mut part.offsets);
+        all.word_ids.append(&mut part.word_ids);
+    }
+    all
 }

@@ -341,18 +341,18 @@ impl Truncation {
 
     /// How many ids of each text a row keeps.
     fn kept(&self, sample: usize, first: usize, second: Option<usize>) -> Result<[usize; 2]> {
-        let left = |target: usize, other: usize| {
+        let left = |other: usize| {
             let kept = self.room.saturating_sub(other);
-            let nothing = Error::NothingLeft { row: sample, tokens: target, strategy: self.strategy.name() };
+            let nothing = Error::NothingLeft { row: sample, room: self.room, strategy: self.strategy.name() };
             if kept == 0 { Err(nothing) } else { Ok(kept) }
         };
         match (self.strategy, second) {
             _ if self.room == 0 => Ok([0, 0]),
-            (Strategy::OnlySecond, None) => Err(Error::NoSecondText { row: sample, tokens: first, room: self.room }),
+            (Strategy::OnlySecond, None) => Err(Error::NoSecondText { row: sample, room: self.room }),
             (_, None) => Ok([self.room, 0]),
             (Strategy::LongestFirst, Some(second)) => Ok(longest_first(first, second, self.room)),
-            (Strategy::OnlyFirst, Some(second)) => Ok([left(first, second)?, second]),
-            (Strategy::OnlySecond, Some(second)) => Ok([first, left(second, first)?]),
+            (Strategy::OnlyFirst, Some(second)) => Ok([left(second)?, second]),
+            (Strategy::OnlySecond, Some(second)) => Ok([first, left(first)?]),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::texts::{Texts, text};
 type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
 /// Ids of all rows, and where each row begins.
 type Rows<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>);
+/// The same, with the place of each id.
+type AlignedRows<'py> =
+    (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 /// An added token: id, content, `single_word`, `lstrip`, `rstrip`, `normalized`, `in_model`.
 type Added = (u32, String, bool, bool, bool, bool, bool);
 
@@ -77,6 +80,23 @@ impl Encoder {
         let (ids, row_offsets) =
             py.detach(|| parallel::encode_batch(&self.core, texts, limit.unwrap_or(usize::MAX), threads).finish());
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
+    }
+
+    /// As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+    fn encode_batch_aligned<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+    ) -> PyResult<AlignedRows<'py>> {
+        let batch = Texts::new(texts)?;
+        let texts = batch.as_slice();
+        let (rows, offsets, word_ids) = py.detach(|| {
+            let all = parallel::encode_aligned_batch(&self.core, texts, threads);
+            (all.rows.finish(), all.offsets, all.word_ids)
+        });
+        let (ids, row_offsets) = rows;
+        Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py), offsets.into_pyarray(py), word_ids.into_pyarray(py)))
     }
 
     /// Text of ids; `skip` marks the ids that are left out.

@@ -1,7 +1,6 @@
 //! `assemble`: arrays of ids in, padded model inputs out.
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use tei_core::rows::{Item, Layout, Padding, Part, Strategy, Truncation, checked_offsets};
 
 use crate::errors::{raise, to_python};
@@ -30,7 +29,7 @@ pub fn assemble<'py>(
     pad_id: Option<i64>,
     columns: Vec<String>,
     wide: bool,
-) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
+) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
     let parts =
         parts.into_iter().map(|(id, text, kind)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind)));
     let truncation = truncation.map(|(strategy, room, stride, overflow)| {
@@ -53,17 +52,13 @@ pub fn assemble<'py>(
         let message = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding".to_owned();
         return Err(raise("InvalidInputError", message));
     }
-    let all = PyDict::new(py);
-    for name in columns {
-        let column = if wide {
-            write::<i64>(py, &layout, &ids, &name, pad_id.unwrap_or(0))
-        } else {
-            write::<i32>(py, &layout, &ids, &name, pad_id.unwrap_or(0))
-        };
-        all.set_item(name, column)?;
-    }
+    let column = |name: &String| {
+        let write = if wide { write::<i64> } else { write::<i32> };
+        write(py, &layout, &ids, name, pad_id.unwrap_or(0))
+    };
+    let columns = columns.iter().map(column).collect();
     let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
-    Ok((all, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py)))
+    Ok((columns, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py)))
 }
 
 fn write<'py, T: Item + Element>(
