@@ -56,8 +56,8 @@ def calls(draw: Any) -> tuple[Any, Any, dict[str, Any]]:
     options["pad_to_multiple_of"] = draw(st.sampled_from(multiples))
     if draw(st.booleans()):
         # A stride that no row could have is an error in transformers even where no row is cut.
-        most = options["max_length"] - 2 * options["add_special_tokens"]
-        options |= {"return_overflowing_tokens": True, "stride": draw(st.integers(0, min(4, most)))}
+        stride = st.integers(0, min(4, options["max_length"] - 2))
+        options |= {"return_overflowing_tokens": True, "stride": draw(stride)}
     return (texts[0], pairs and pairs[0], options) if single else (texts, pairs, options)
 
 

@@ -133,7 +133,9 @@ impl Layout {
         let lengths = self.windows.iter().map(|window| self.width(window));
         let mut width = 0;
         if let Some(padding) = padding {
-            width = padding.width.unwrap_or_else(|| lengths.clone().max().unwrap_or(0));
+            // The rows of what was cut off come after the first of their text, and do not count.
+            let firsts = self.windows.chunk_by(|a, b| a.sample == b.sample).map(|rows| self.width(&rows[0]));
+            width = padding.width.unwrap_or_else(|| firsts.max().unwrap_or(0));
             width = width.next_multiple_of(padding.multiple.max(1));
         }
         let mut end = 0;
