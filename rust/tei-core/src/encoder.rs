@@ -272,11 +272,13 @@ impl Words for Emit<'_> {
     #[inline(always)]
     fn take(&mut self, found: Found<'_>) {
         // All are asked for before the first is needed: by then its memory has arrived.
-        self.keys.clear();
-        self.keys.extend((0..found.len()).map(|i| {
+        if self.keys.len() < found.len() {
+            self.keys.resize(found.len(), (PackedWord::LONG, 0));
+        }
+        for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
             let key = found.packed(i);
-            (key, self.cache.prefetch(key))
-        }));
+            *waiting = (key, self.cache.prefetch(key));
+        }
         let mut next = 0;
         for &end in found.texts() {
             next = self.emit(found, next, end);
@@ -308,7 +310,7 @@ impl Emit<'_> {
         self.ids.reserve(INLINE);
         let (mut out, mut len) = (self.ids.as_mut_ptr(), self.ids.len());
         let mut full = self.ids.capacity() - INLINE;
-        while next < self.keys.len() && found.start(next) < end {
+        while next < found.len() && found.start(next) < end {
             let (key, place) = self.keys[next];
             let hit = self.cache.get(key, place).filter(|_| len <= full);
             if let Some((ids, count)) = hit {

@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod error;
 pub mod folder;
 pub mod grow;
+pub mod huge;
 pub mod machine;
 pub mod merges;
 pub mod normalizer;

@@ -145,7 +145,7 @@ fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>>
 pub struct Rows {
     /// All ids.
     pub ids: Vec<TokenId>,
-    /// Where each row ends.
+    /// Where each row ends; in a result, where the first begins comes before.
     pub ends: Vec<i64>,
 }
 
@@ -163,11 +163,15 @@ impl Rows {
         self.ends.extend(part.ends.drain(..).map(|end| start + end));
     }
 
+    /// No rows, with a first offset.
+    fn empty() -> Self {
+        Self { ids: Vec::new(), ends: vec![0] }
+    }
+
     /// Ids, and where each row begins, with the end last.
     #[must_use]
     pub fn finish(self) -> (Vec<i32>, Vec<i64>) {
-        let row_offsets = std::iter::once(0).chain(self.ends).collect();
-        (self.ids.into_iter().map(TokenId::cast_signed).collect(), row_offsets)
+        (signed(self.ids), self.ends)
     }
 }
 
@@ -176,7 +180,7 @@ impl Rows {
 pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> Rows {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let threads = thread_count(threads, bytes);
-    let mut rows = Rows::default();
+    let mut rows = Rows::empty();
     if threads <= 1 {
         // A third is more than most texts need; what is not written costs nothing.
         rows.ids.reserve((bytes / 3).min(texts.len().saturating_mul(limit)) + texts.len());
@@ -221,11 +225,18 @@ pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -
         texts.iter().for_each(|text| part.push(encoder, text));
         part
     });
-    let mut all = AlignedRows::default();
+    let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };
     for mut part in parts {
         all.rows.take(&mut part.rows);
         all.offsets.append(&mut part.offsets);
         all.word_ids.append(&mut part.word_ids);
     }
     all
+}
+
+/// The same ids, and the same memory, as numpy wants them.
+fn signed(ids: Vec<TokenId>) -> Vec<i32> {
+    let mut ids = std::mem::ManuallyDrop::new(ids);
+    // SAFETY: both types are four plain bytes; vocabularies are too small for an id that would become negative.
+    unsafe { Vec::from_raw_parts(ids.as_mut_ptr().cast(), ids.len(), ids.capacity()) }
 }

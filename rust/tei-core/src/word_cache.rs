@@ -3,6 +3,7 @@
 //! A slot never grows, moves or locks; a full pair evicts its older word. What it holds never changes an output, only
 //! the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
+use crate::huge::Huge;
 use crate::packed::PackedWord;
 
 /// How many ids a slot holds; words of more pieces are matched afresh each time.
@@ -21,7 +22,7 @@ struct Slot {
 
 /// A cache from short words to their ids.
 pub struct WordCache {
-    pairs: Box<[[Slot; 2]]>,
+    pairs: Huge<[Slot; 2]>,
     seeds: [u64; 2],
 }
 
@@ -30,7 +31,7 @@ impl WordCache {
     #[must_use]
     pub fn new(bits: u32, seed: u64) -> Self {
         let empty = Slot { key: 0, ids: [0; INLINE] };
-        let pairs = vec![[empty; 2]; 1 << bits.saturating_sub(1)].into_boxed_slice();
+        let pairs = Huge::new([empty; 2], 1 << bits.saturating_sub(1));
         Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
     }
 
