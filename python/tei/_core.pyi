@@ -113,7 +113,7 @@ def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     Marks tokens of one character, in any position, that is common in any text or occurs in the words.
     """
 
-def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> tuple[list[Any], Incomplete, Incomplete]:
+def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> tuple[list[Any], Incomplete, Incomplete, int | None]:
     """
     Puts texts (ids and row offsets; two of them for pairs) between special tokens, cut and padded.
 
@@ -123,7 +123,7 @@ def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: 
     columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
     `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
 
-    Returns the columns, the offsets of rows in them, and the text each row is of.
+    Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
     """
 
 def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:

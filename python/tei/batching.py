@@ -3,11 +3,11 @@
 Arguments and results follow transformers, whose users know them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,15 +19,15 @@ from tei.threads import threads
 
 if TYPE_CHECKING:
     from tei.coding import Coding
-    from tei.special_tokens import Part
 
 __all__ = ["Options", "make_batch"]
 
+# A program asks for a handful of kinds of rows, over and over.
+KEPT_PLANS = 64
 STRATEGIES = ("longest_first", "only_first", "only_second")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """The arguments of `Tokenizer.__call__`, see there."""
 
     padding: bool | str
@@ -99,6 +99,19 @@ class Options:
         return width, self.pad_to_multiple_of or 1, self.padding_side == "left"
 
     @property
+    def is_wide(self) -> bool:
+        """Whether tensors are int64.
+
+        Raises:
+            InvalidInputError: If they are neither that nor int32.
+        """
+        dtype = np.dtype(self.dtype)
+        if dtype not in (np.int32, np.int64):
+            msg = f"dtype is {dtype}, must be int64 or int32"
+            raise InvalidInputError(msg)
+        return bool(dtype == np.int64)
+
+    @property
     def columns(self) -> list[str]:
         """Names of the arrays of the result that hold an item for each place of a row."""
         asked = {
@@ -112,7 +125,57 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class Plan:
+    """What options come to for one tokenizer, and for texts or for pairs; kept from call to call.
+
+    Attributes:
+        options: The options.
+        parts: Parts of a row: id of a special token or None, number of the text, token type.
+        truncation: Strategy, places for text, stride, and whether the rest makes rows of its own; None for none.
+        padding: Least width (None: the longest row), multiple, and whether padding comes first; None for none.
+        pad_id: Id of the padding.
+        columns: Names of the arrays that hold an item for each place of a row.
+        wide: Whether items are int64, not int32.
+    """
+
+    options: Options
+    parts: list[tuple[int | None, int, int]]
+    truncation: tuple[str, int, int, bool] | None
+    padding: tuple[int | None, int, bool] | None
+    pad_id: int | None
+    columns: list[str]
+    wide: bool
+
+    @classmethod
+    def make(cls, tokenizer: "Coding", options: Options, count: int) -> Self:
+        """The plan for `count` texts a row.
+
+        Raises:
+            InvalidInputError: If an option cannot be used.
+        """
+        template = tokenizer.spec.template
+        parts = template.single if count == 1 else template.pair
+        parts = tuple(part for part in parts if options.add_special_tokens or part.text is not None)
+        strategy = options.strategy
+        room = 0 if strategy is None else options.room(sum(part.text is None for part in parts))
+        ids = [None if part.token is None else tokenizer.vocab[part.token] for part in parts]
+        if options.return_tensors not in (None, "np", "pt"):
+            msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
+            raise InvalidInputError(msg)
+        return cls(
+            options=options,
+            parts=[(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
+            truncation=None
+            if strategy is None
+            else (strategy, room, options.stride, options.return_overflowing_tokens),
+            padding=options.pads,
+            pad_id=tokenizer.pad_token_id,
+            columns=options.columns,
+            wide=options.is_wide,
+        )
+
+
+class Encoded(NamedTuple):
     """One text of each row, encoded.
 
     Attributes:
@@ -137,73 +200,82 @@ def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options)
         # As in transformers, where an empty second text is none.
         text_pair = None
     given = [[part] if single else _kept(part) for part in (text, text_pair) if part is not None]
-    arrays, row_offsets, samples, encoded = _rows(tokenizer, given, options)
-    if options.return_offsets_mapping:
-        arrays["offset_mapping"] = _gather(arrays.pop("sources"), [e.offsets for e in encoded], 0)
-    batch = _finish(arrays, row_offsets, options)
-    if options.return_length:
-        batch["length"] = np.diff(row_offsets) if options.return_tensors else np.diff(row_offsets).tolist()
-    if options.return_overflowing_tokens:
-        batch["overflow_to_sample_mapping"] = samples if options.return_tensors else samples.tolist()
-    if options.return_tensors == "pt":
-        from tei.torch.tensors import from_numpy
-
-        batch = Batch(from_numpy(batch))
-    elif single and options.return_tensors is None and not options.return_overflowing_tokens:
-        batch = Batch({name: rows[0] if name != "length" else rows for name, rows in batch.items()})
+    plan = _plan(tokenizer, options, len(given))
+    rows = _rows(tokenizer, given, plan)
+    batch = Batch(_finish(rows, plan, single=single))
     batch.find_word_ids = partial(_word_ids, tokenizer, given, options)
     return batch
 
 
+def _plan(tokenizer: "Coding", options: Options, count: int) -> Plan:
+    plans = tokenizer.plans
+    plan = plans.get((options, count))
+    if plan is None:
+        plan = Plan.make(tokenizer, options, count)
+        if len(plans) >= KEPT_PLANS:
+            plans.clear()
+        plans[options, count] = plan
+    return plan
+
+
 def _kept(texts: Any) -> Any:
     """Texts that can be read more than once."""
-    return list(texts) if isinstance(texts, Iterator) else texts
+    return list(texts) if hasattr(texts, "__next__") else texts
 
 
-def _rows(
-    tokenizer: "Coding", given: Sequence[Any], options: Options
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64], NDArray[np.int64], list[Encoded]]:
-    """Columns of all rows one row after the other, where each row begins, and the text it is of."""
-    parts = _parts(tokenizer, len(given), options)
-    strategy = options.strategy
-    room = 0 if strategy is None else options.room(sum(part.text is None for part in parts))
-    encoded = _encode(tokenizer, given, options, None if strategy is None else room)
-    if len({len(e.row_offsets) for e in encoded}) > 1:
+class Rows(NamedTuple):
+    """All rows of a batch.
+
+    Attributes:
+        columns: Name → all rows one after the other.
+        row_offsets: Where each row begins, and the end, int64 `[n_rows + 1]`.
+        samples: Number of the text or pair each row is of, int64 `[n_rows]`.
+        width: The width of all rows; None if they differ.
+        encoded: The texts they are made of.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    row_offsets: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    width: int | None
+    encoded: list[Encoded]
+
+
+def _rows(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> Rows:
+    encoded = _encode(tokenizer, given, plan)
+    if len(encoded) > 1 and len(encoded[0].row_offsets) != len(encoded[1].row_offsets):
         msg = f"{len(given[0])} texts and {len(given[1])} second texts: give a pair for each"
         raise InvalidInputError(msg)
-    columns, row_offsets, samples = _core.assemble(
+    columns, row_offsets, samples, width = _core.assemble(
         [(e.ids, e.row_offsets) for e in encoded],
-        [(None if part.token is None else tokenizer.vocab[part.token], part.text or 0, part.type_id) for part in parts],
-        truncation=None if strategy is None else (strategy, room, options.stride, options.return_overflowing_tokens),
-        padding=options.pads,
-        pad_id=tokenizer.pad_token_id,
-        columns=options.columns,
-        wide=np.dtype(options.dtype) == np.int64,
+        plan.parts,
+        truncation=plan.truncation,
+        padding=plan.padding,
+        pad_id=plan.pad_id,
+        columns=plan.columns,
+        wide=plan.wide,
     )
-    return dict(zip(options.columns, columns, strict=True)), row_offsets, samples, encoded
+    return Rows(dict(zip(plan.columns, columns, strict=True)), row_offsets, samples, width, encoded)
 
 
-def _parts(tokenizer: "Coding", count: int, options: Options) -> list["Part"]:
-    template = tokenizer.spec.template
-    parts = template.single if count == 1 else template.pair
-    return [part for part in parts if options.add_special_tokens or part.text is not None]
-
-
-def _encode(tokenizer: "Coding", given: Sequence[Any], options: Options, room: int | None) -> list[Encoded]:
-    """Encodes the texts; no more than needed if only the first `room` ids are."""
+def _encode(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> list[Encoded]:
+    """Encodes the texts; no more of each than rows can hold."""
+    options = plan.options
     if options.return_offsets_mapping:
         return [_encode_aligned(tokenizer, texts, options) for texts in given]
-    if options.return_overflowing_tokens or options.is_split_into_words:
-        room = None
+    whole = plan.truncation is None or options.return_overflowing_tokens or options.is_split_into_words
+    room = None if plan.truncation is None or whole else plan.truncation[1]
     # One id more tells a text that is too long from one that just fits.
-    limit = None if room is None else room + 1
-    cut = [_encode_ids(tokenizer, texts, options, limit) for texts in given]
-    if room is not None and room % 2 and len(cut) == 2 and len(cut[0].row_offsets) == len(cut[1].row_offsets):
-        # Where both are too long, the longer one gets the odd place, so their real lengths matter.
-        short = np.minimum(*(np.diff(e.row_offsets) for e in cut))
-        if short.max(initial=0) > room:
-            return [_encode_ids(tokenizer, texts, options, None) for texts in given]
-    return cut
+    encoded = [_encode_ids(tokenizer, texts, options, None if room is None else room + 1) for texts in given]
+    if room is not None and len(encoded) > 1 and _needs_lengths(encoded, room):
+        return [_encode_ids(tokenizer, texts, options, None) for texts in given]
+    return encoded
+
+
+def _needs_lengths(pair: Sequence[Encoded], room: int) -> bool:
+    """Whether both texts of a pair are too long: then the longer one gets the odd place, so real lengths matter."""
+    lengths = [np.diff(e.row_offsets) for e in pair]
+    return bool(room % 2 and len(lengths[0]) == len(lengths[1]) and np.minimum(*lengths).max(initial=0) > room)
 
 
 def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
@@ -244,26 +316,40 @@ def _gather(sources: NDArray[np.int64], columns: Sequence[NDArray[np.int64] | No
 
 def _word_ids(tokenizer: "Coding", given: Sequence[Any], options: Options) -> list[list[int | None]]:
     """Number of the word of each id of each row; None for special tokens and padding."""
-    options = replace(options, return_offsets_mapping=True)
-    arrays, row_offsets, _, encoded = _rows(tokenizer, given, options)
-    numbers = _gather(arrays["sources"], [e.word_ids for e in encoded], -1).tolist()
+    plan = _plan(tokenizer, options._replace(return_offsets_mapping=True), len(given))
+    rows = _rows(tokenizer, given, plan)
+    numbers = _gather(rows.columns["sources"], [e.word_ids for e in rows.encoded], -1).tolist()
     named = [None if number < 0 else number for number in numbers]
-    return [named[start:end] for start, end in pairwise(row_offsets.tolist())]
+    return [named[start:end] for start, end in pairwise(rows.row_offsets.tolist())]
 
 
-def _finish(arrays: dict[str, NDArray[Any]], row_offsets: NDArray[np.int64], options: Options) -> Batch:
-    """Flat columns as lists of rows, or as matrices."""
+def _finish(rows: Rows, plan: Plan, *, single: bool) -> dict[str, Any]:
+    """What was asked for, as lists or as tensors."""
+    options, arrays = plan.options, rows.columns
+    if options.return_offsets_mapping:
+        arrays["offset_mapping"] = _gather(arrays.pop("sources"), [e.offsets for e in rows.encoded], 0)
+    result: dict[str, Any] = {}
     if options.return_tensors is None:
-        return Batch({name: _lists(array, row_offsets) for name, array in arrays.items()})
-    if options.return_tensors not in ("np", "pt"):
-        msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
-        raise InvalidInputError(msg)
-    widths = np.diff(row_offsets)
-    if len(widths) and widths.min() != widths.max():
+        result |= {name: _lists(array, rows.row_offsets) for name, array in arrays.items()}
+    elif rows.width is None:
         msg = "rows have different lengths: give padding=True to make one tensor of them, or truncation=True"
         raise InvalidInputError(msg)
-    shape = (len(widths), int(widths[0]) if len(widths) else 0)
-    return Batch({name: array.reshape(*shape, *array.shape[1:]) for name, array in arrays.items()})
+    else:
+        count, width = len(rows.samples), rows.width
+        result |= {name: array.reshape((count, width, *array.shape[1:])) for name, array in arrays.items()}
+    extra = {}
+    if options.return_length:
+        extra["length"] = np.diff(rows.row_offsets)
+    if options.return_overflowing_tokens:
+        extra["overflow_to_sample_mapping"] = rows.samples
+    elif single and options.return_tensors is None:
+        result = {name: row for name, (row,) in result.items()}
+    result |= extra if options.return_tensors else {name: array.tolist() for name, array in extra.items()}
+    if options.return_tensors == "pt":
+        from tei.torch.tensors import from_numpy
+
+        return dict(from_numpy(result))
+    return result
 
 
 def _lists(array: NDArray[Any], row_offsets: NDArray[np.int64]) -> list[Any]:

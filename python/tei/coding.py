@@ -46,6 +46,7 @@ class Coding:
 
     def __init__(self, spec: TokenizerSpec) -> None:
         self._spec = spec
+        self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
         ids = {token: i for i, token in enumerate(spec.tokens)}
         self._encoder = _core.Encoder(
             list(spec.tokens),
@@ -229,8 +230,25 @@ class Coding:
             >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
             >>> batch = tok(["a b c"], max_length=4, return_overflowing_tokens=True)
             >>> [[tok.tokens[i] for i in row] for row in batch.input_ids], batch.word_ids(1)
-            ([['[CLS]', 'a', 'b', '[SEP]'], ['[CLS]', 'c', '[SEP]']], [None, 0, None])
+            ([['[CLS]', 'a', 'b', '[SEP]'], ['[CLS]', 'c', '[SEP]']], [None, 2, None])
         """
-        arguments = locals()
-        options = batching.Options(**{name: arguments[name] for name in batching.Options.__dataclass_fields__})
+        options = batching.Options(
+            padding,
+            truncation,
+            max_length,
+            stride,
+            is_split_into_words,
+            add_special_tokens,
+            pad_to_multiple_of,
+            padding_side,
+            return_tensors,
+            return_token_type_ids,
+            return_attention_mask,
+            return_overflowing_tokens,
+            return_special_tokens_mask,
+            return_offsets_mapping,
+            return_length,
+            dtype,
+            parallel,
+        )
         return batching.make_batch(self, text, text_pair, options)

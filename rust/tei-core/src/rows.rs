@@ -162,6 +162,14 @@ impl Layout {
         self.windows.iter().map(|window| window.sample as i64)
     }
 
+    /// The width of all rows, if it is one.
+    #[must_use]
+    pub fn one_width(&self) -> Option<usize> {
+        let mut widths = self.row_offsets.windows(2).map(|w| w[1] - w[0]);
+        let first = widths.next().unwrap_or(0);
+        widths.all(|width| width == first).then_some(first)
+    }
+
     /// Whether any row is padded.
     #[must_use]
     pub fn has_padding(&self) -> bool {

@@ -16,7 +16,7 @@ type Rows<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i64>);
 /// columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
 /// `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
 ///
-/// Returns the columns, the offsets of rows in them, and the text each row is of.
+/// Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
 #[pyfunction]
 #[pyo3(signature = (texts, parts, *, truncation, padding, pad_id, columns, wide))]
 #[expect(clippy::type_complexity, clippy::too_many_arguments, reason = "called from one place in Python")]
@@ -29,7 +29,7 @@ pub fn assemble<'py>(
     pad_id: Option<i64>,
     columns: Vec<String>,
     wide: bool,
-) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
+) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Option<usize>)> {
     let parts =
         parts.into_iter().map(|(id, text, kind)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind)));
     let truncation = truncation.map(|(strategy, room, stride, overflow)| {
@@ -58,7 +58,7 @@ pub fn assemble<'py>(
     };
     let columns = columns.iter().map(column).collect();
     let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
-    Ok((columns, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py)))
+    Ok((columns, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py), layout.one_width()))
 }
 
 fn write<'py, T: Item + Element>(
