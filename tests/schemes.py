@@ -20,7 +20,11 @@ snippets = st.text("abAé .-\u0301ﬁ", min_size=1, max_size=2)
 
 @st.composite
 def normalizer_parts(draw: st.DrawFn) -> Any:
-    kind = draw(st.sampled_from(["Bert", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace", "Prepend"]))
+    kind = draw(
+        st.sampled_from(
+            ["Bert", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace", "Prepend"]
+        )
+    )
     if kind == "Bert":
         clean, chinese, lower = draw(st.tuples(*[st.booleans()] * 3))
         return normalizers.BertNormalizer(clean, chinese, draw(st.sampled_from([None, True, False])), lower)
@@ -67,7 +71,9 @@ def tokenizers(draw: st.DrawFn) -> Tokenizer:
     surfaces = [*CHARACTERS, *CHARACTERS.lower(), "ab", "e\u0301", "..", " a", "a "]
     known = [s for s in dict.fromkeys(surfaces) if s != "İ"]
     tokens = dict.fromkeys(["[UNK]", *known, *("##" + s for s in known)])
-    model = models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=lengths)
+    model = models.WordPiece(
+        {token: i for i, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=lengths
+    )
     tokenizer = Tokenizer(model)
     normalizer = draw(sequences(normalizer_parts(), normalizers.Sequence))
     pre_tokenizer = draw(sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence))

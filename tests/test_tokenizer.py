@@ -7,7 +7,6 @@ import multiprocessing
 import pickle
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -48,11 +47,6 @@ def oracle() -> tokenizers.Tokenizer:
     oracle.no_padding()
     oracle.no_truncation()
     return oracle
-
-
-@pytest.fixture(scope="module")
-def theirs(tok: Tokenizer) -> Any:
-    return tok.to_hf()
 
 
 def assert_equal(tok: Tokenizer, oracle: tokenizers.Tokenizer, texts: list[str]) -> None:
@@ -177,45 +171,6 @@ def test_transformers_opens_what_it_saves(tok: Tokenizer, tmp_path: Path) -> Non
     want = tok(texts, ["pair", "of texts"], padding=True)
     for theirs in (AutoTokenizer.from_pretrained(tmp_path), tok.to_hf()):
         assert dict(theirs(texts, ["pair", "of texts"], padding=True)) == dict(want)
-
-
-@pytest.mark.filterwarnings("ignore:.*max_length. is ignored")
-@pytest.mark.parametrize("padding", [False, True, "max_length"])
-@pytest.mark.parametrize("truncation", [None, False, True, "only_first", "only_second"])
-@pytest.mark.parametrize("pair", [False, True])
-@pytest.mark.parametrize("special", [False, True])
-@pytest.mark.parametrize("max_length", [6, 7, 30])
-def test_calls_as_transformers_does(
-    tok: Tokenizer,
-    theirs: Any,
-    padding: bool | str,
-    truncation: bool | str | None,
-    pair: bool,
-    special: bool,
-    max_length: int,
-) -> None:
-    texts = ["one two", "", "one two three four"]
-    options = {"padding": padding, "truncation": truncation, "max_length": max_length, "add_special_tokens": special}
-    pairs = ["1 2 3", "4", "5"] if pair else None
-    try:
-        want = dict(theirs(texts, pairs, **options))
-    except Exception:  # noqa: BLE001 -- `tokenizers` raises no narrower class
-        want = None
-    if want is None:
-        with pytest.raises(InvalidInputError, match=r"leaves nothing of a text of \d tokens in row \d"):
-            tok(texts, pairs, **options)
-    else:
-        assert dict(tok(texts, pairs, **options)) == want
-
-
-def test_calls_give_tensors(tok: Tokenizer) -> None:
-    batch = tok(["one two three", "one"], padding=True, return_tensors="np", pad_to_multiple_of=8)
-    assert batch.input_ids.shape == batch["attention_mask"].shape == (2, 8)
-    assert batch.input_ids.dtype == np.int64
-    tensors = tok("one", return_tensors="pt")
-    assert tensors.input_ids.tolist() == [[101, 2028, 102]]
-    with pytest.raises(InvalidInputError, match="different lengths"):
-        tok(["one two", "one"], return_tensors="np")
 
 
 def _encode(tok: Tokenizer) -> list[list[int]]:

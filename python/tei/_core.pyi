@@ -5,7 +5,7 @@ The compiled half of `tei`.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -18,11 +18,11 @@ class Encoder:
     Encodes text by longest match; immutable, safe to share between threads.
     """
     def __len__(self, /) -> int: ...
-    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, normalizer: tuple[bool, bool, bool, bool], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
+    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
         """
         Compiles a vocabulary (tokens in id order) and its rules.
 
-        normalizer: `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+        rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
         """
     def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
         """
@@ -32,11 +32,15 @@ class Encoder:
         """
         Ids, character offsets and word numbers of one text.
         """
-    def encode_batch(self, /, texts: Any, threads: SupportsIndex) -> tuple[Incomplete, Incomplete]:
+    def encode_batch(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete]:
         """
         Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
 
-        threads: 0 chooses by the size of the batch.
+        threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
+        """
+    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
+        """
+        As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
         """
     def token(self, /, id: SupportsIndex) -> str | None:
         """
@@ -109,6 +113,19 @@ def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     Marks tokens of one character, in any position, that is common in any text or occurs in the words.
     """
 
+def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> tuple[list[Any], Incomplete, Incomplete, int | None]:
+    """
+    Puts texts (ids and row offsets; two of them for pairs) between special tokens, cut and padded.
+
+    parts: id of a special token or None, number of the text, token type.
+    truncation: strategy, places for text, stride, whether the rest makes rows of its own.
+    padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
+    columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
+    `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
+
+    Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+    """
+
 def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:
     """
     What words emit under the vocabulary of an encoder.
@@ -116,7 +133,7 @@ def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, 
 
 def cpu_count() -> int:
     """
-    Number of processors this process may use.
+    Number of processors this process may use, by affinity and by the quota of its control group.
     """
 
 def grow(encoder: Encoder, counts: WordCounts, removed: Incomplete, *, count: SupportsIndex, min_gain: SupportsIndex, max_pieces: SupportsIndex, base: WordCounts | None = None, max_changed: SupportsFloat | SupportsIndex = 0.005, keep_top: SupportsIndex = 0) -> list[tuple[str, int]]:
@@ -132,9 +149,9 @@ def hold_out(counts: WordCounts, share: SupportsFloat | SupportsIndex, seed: Sup
     Splits counts into the larger part and a part of about `share`, the same for the same seed.
     """
 
-def normalize(text: str, switches: tuple[bool, bool, bool, bool]) -> str:
+def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]]) -> str:
     """
-    A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+    A text as words see it; the rules are those an encoder takes.
     """
 
 def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:

@@ -1,161 +1,359 @@
-"""Rows of ids → model inputs: truncation, special tokens around texts, padding; in whole arrays, never row by row.
+"""Texts → model inputs: what the arguments of `Tokenizer.__call__` mean; the rows are written by `rust/tei-core/src/rows.rs`.
 
-Arguments and results follow transformers, whose users know them; see `Tokenizer.__call__`.
+Arguments and results follow transformers, whose users know them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from tei.encoding import Ragged
+from tei import _core
+from tei.encoding import Batch
 from tei.errors import InvalidInputError
-from tei.special_tokens import Part
+from tei.threads import threads
 
-__all__ = ["Layout", "assemble", "layout", "row_widths", "truncated_lengths"]
+if TYPE_CHECKING:
+    from tei.coding import Coding
 
-STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
+__all__ = ["Options", "make_batch"]
+
+# A program asks for a handful of kinds of rows, over and over.
+KEPT_PLANS = 64
+STRATEGIES = ("longest_first", "only_first", "only_second")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where everything of a batch goes; all arrays have a row for each text or pair.
+class Options(NamedTuple):
+    """The arguments of `Tokenizer.__call__`, see there."""
 
-    Attributes:
-        starts: First column of each part, int64 `[n_rows, n_parts]`.
-        lengths: Length of each part, int64 `[n_rows, n_parts]`.
-    """
-
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    padding: bool | str
+    truncation: bool | str | None
+    max_length: int | None
+    stride: int
+    is_split_into_words: bool
+    add_special_tokens: bool
+    pad_to_multiple_of: int | None
+    padding_side: str
+    return_tensors: str | None
+    return_token_type_ids: bool
+    return_attention_mask: bool
+    return_overflowing_tokens: bool
+    return_special_tokens_mask: bool
+    return_offsets_mapping: bool
+    return_length: bool
+    dtype: DTypeLike
+    parallel: bool | None
 
     @property
-    def totals(self) -> NDArray[np.int64]:
-        """Length of each whole row, int64 `[n_rows]`."""
-        return np.asarray(self.lengths.sum(axis=1), np.int64)
+    def strategy(self) -> str | None:
+        """Which text is cut; None for none.
+
+        Raises:
+            InvalidInputError: If it is unknown.
+        """
+        truncation = self.truncation
+        if truncation is None:
+            # As in transformers: a length alone asks for truncation, unless rows are padded.
+            truncation = self.max_length is not None and self.padding is False
+        strategy = truncation if isinstance(truncation, str) else "longest_first" if truncation else "do_not_truncate"
+        if strategy not in (*STRATEGIES, "do_not_truncate"):
+            msg = f"truncation is {strategy!r}, must be one of {', '.join(STRATEGIES)}, do_not_truncate"
+            raise InvalidInputError(msg)
+        return None if strategy == "do_not_truncate" or self.max_length is None else strategy
+
+    def room(self, special: int) -> int:
+        """How many ids of text a row may hold beside its special tokens.
+
+        Raises:
+            InvalidInputError: If that is less than none.
+        """
+        room = (self.max_length or 0) - special
+        if room < 0:
+            msg = f"max_length leaves {room} places for text: it must be larger than the number of special tokens"
+            raise InvalidInputError(msg)
+        return room
+
+    @property
+    def pads(self) -> tuple[int | None, int, bool] | None:
+        """Least width (None: the longest row), multiple, and whether padding comes first; None for no padding.
+
+        Raises:
+            InvalidInputError: If padding or its side is unknown, or `max_length` without a length.
+        """
+        if self.padding_side not in ("right", "left"):
+            msg = f"padding_side is {self.padding_side!r}, must be 'right' or 'left'"
+            raise InvalidInputError(msg)
+        if self.padding is False or self.padding == "do_not_pad":
+            return None
+        if self.padding is not True and self.padding not in ("longest", "max_length"):
+            msg = f"padding is {self.padding!r}, must be a bool, 'longest', 'max_length' or 'do_not_pad'"
+            raise InvalidInputError(msg)
+        if self.padding == "max_length" and self.max_length is None:
+            msg = "padding='max_length' needs max_length: give it, or pad to the longest row"
+            raise InvalidInputError(msg)
+        width = self.max_length if self.padding == "max_length" else None
+        return width, self.pad_to_multiple_of or 1, self.padding_side == "left"
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether tensors are int64.
+
+        Raises:
+            InvalidInputError: If they are neither that nor int32.
+        """
+        dtype = np.dtype(self.dtype)
+        if dtype not in (np.int32, np.int64):
+            msg = f"dtype is {dtype}, must be int64 or int32"
+            raise InvalidInputError(msg)
+        return bool(dtype == np.int64)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the arrays of the result that hold an item for each place of a row."""
+        asked = {
+            "input_ids": True,
+            "token_type_ids": self.return_token_type_ids,
+            "attention_mask": self.return_attention_mask,
+            "special_tokens_mask": self.return_special_tokens_mask,
+            "sources": self.return_offsets_mapping,
+        }
+        return [name for name, wanted in asked.items() if wanted]
 
 
-def truncated_lengths(rows: Sequence[Ragged], room: int | None, strategy: str) -> list[NDArray[np.int64]]:
-    """How many ids of each row are kept, so that a text, or a pair together, fits into `room`.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What options come to for one tokenizer, and for texts or for pairs; kept from call to call.
 
-    Args:
-        rows: One ragged array for each text of a pair, or just one.
-        room: Number of ids a row may have, special tokens not counted; None for any.
-        strategy: `longest_first`, `only_first`, `only_second` or `do_not_truncate`.
-
-    Raises:
-        InvalidInputError: If the strategy is unknown or leaves nothing.
-    """
-    if strategy not in STRATEGIES:
-        msg = f"truncation is {strategy!r}, must be one of {', '.join(STRATEGIES)}"
-        raise InvalidInputError(msg)
-    lengths = [row.lengths for row in rows]
-    if room is None or strategy == "do_not_truncate":
-        return lengths
-    if room < 0:
-        msg = f"max_length leaves {room} places for text: it must be larger than the number of special tokens"
-        raise InvalidInputError(msg)
-    if len(lengths) == 1:
-        return [np.minimum(lengths[0], room)]
-    if strategy == "longest_first":
-        return _longest_first(lengths[0], lengths[1], room)
-    cut = 0 if strategy == "only_first" else 1
-    kept = list(lengths)
-    kept[cut] = np.minimum(room - lengths[1 - cut], lengths[cut])
-    _check_something_left(kept[cut], lengths[cut], strategy)
-    return kept
-
-
-def _check_something_left(kept: NDArray[np.int64], lengths: NDArray[np.int64], strategy: str) -> None:
-    empty = np.flatnonzero((kept < lengths) & (kept < 1))
-    if len(empty):
-        msg = (
-            f"truncation={strategy!r} leaves nothing of a text of {lengths[empty[0]]} tokens in row {empty[0]}: "
-            "raise max_length, or use 'longest_first'"
-        )
-        raise InvalidInputError(msg)
-
-
-def _longest_first(a: NDArray[np.int64], b: NDArray[np.int64], room: int) -> list[NDArray[np.int64]]:
-    """Cuts the longer text down to the shorter one, then both: the rule of `tokenizers`."""
-    short = np.minimum(a, b)
-    long_kept = np.where(short > room, short, np.maximum(short, room - short))
-    over = short + long_kept > room
-    short_kept = np.where(over, room // 2, short)
-    long_kept = np.where(over, room // 2 + room % 2, long_kept)
-    swapped = a > b
-    kept = np.where(swapped, long_kept, short_kept), np.where(swapped, short_kept, long_kept)
-    return [np.minimum(kept[0], a), np.minimum(kept[1], b)]
-
-
-def layout(parts: Sequence[Part], kept: Sequence[NDArray[np.int64]]) -> Layout:
-    """Places the parts of a template one after the other."""
-    one = np.ones_like(kept[0])
-    lengths = np.stack([one if part.text is None else kept[part.text] for part in parts], axis=1)
-    return Layout(np.cumsum(lengths, axis=1) - lengths, lengths)
-
-
-def row_widths(
-    totals: NDArray[np.int64], *, padding: bool | str, max_length: int | None, multiple: int | None
-) -> NDArray[np.int64]:
-    """How many columns each row gets, int64 `[n_rows]`; a row is never cut.
-
-    Raises:
-        InvalidInputError: If padding is unknown, or `max_length` without a length.
-    """
-    if padding is False or padding == "do_not_pad":
-        return totals
-    if padding is not True and padding not in ("longest", "max_length"):
-        msg = f"padding is {padding!r}, must be a bool, 'longest', 'max_length' or 'do_not_pad'"
-        raise InvalidInputError(msg)
-    if padding == "max_length" and max_length is None:
-        msg = "padding='max_length' needs max_length: give it, or pad to the longest row"
-        raise InvalidInputError(msg)
-    width = max_length if padding == "max_length" and max_length is not None else int(totals.max(initial=0))
-    return np.maximum(totals, -(-width // multiple) * multiple if multiple else width)
-
-
-def assemble(
-    parts: Sequence[Part],
-    rows: Sequence[Ragged],
-    where: Layout,
-    special_ids: Sequence[int],
-    *,
-    width: int,
-    pad_id: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Writes all parts into padded matrices.
-
-    Args:
-        parts: Parts of the template.
-        rows: One ragged array for each text.
-        where: Places of the parts.
-        special_ids: Id of each part's special token; anything for texts.
-        width: Number of columns.
+    Attributes:
+        options: The options.
+        parts: Parts of a row: id of a special token or None, number of the text, token type.
+        truncation: Strategy, places for text, stride, and whether the rest makes rows of its own; None for none.
+        padding: Least width (None: the longest row), multiple, and whether padding comes first; None for none.
         pad_id: Id of the padding.
-
-    Returns:
-        Ids and token type ids, int64 `[n_rows, width]`.
+        columns: Names of the arrays that hold an item for each place of a row.
+        wide: Whether items are int64, not int32.
     """
-    count = len(where.starts)
-    ids = np.full((count, width), pad_id, np.int64)
-    types = np.zeros((count, width), np.int64)
-    row_numbers = np.arange(count)
-    for i, part in enumerate(parts):
-        starts, lengths = where.starts[:, i], where.lengths[:, i]
-        if part.text is None:
-            ids[row_numbers, starts] = special_ids[i]
-            types[row_numbers, starts] = part.type_id
-            continue
-        flat = np.repeat(row_numbers * width + starts, lengths) + _within(lengths)
-        source = np.repeat(rows[part.text].row_offsets[:-1], lengths) + _within(lengths)
-        ids.reshape(-1)[flat] = rows[part.text].ids[source]
-        types.reshape(-1)[flat] = part.type_id
-    return ids, types
+
+    options: Options
+    parts: list[tuple[int | None, int, int]]
+    truncation: tuple[str, int, int, bool] | None
+    padding: tuple[int | None, int, bool] | None
+    pad_id: int | None
+    columns: list[str]
+    wide: bool
+
+    @classmethod
+    def make(cls, tokenizer: "Coding", options: Options, count: int) -> Self:
+        """The plan for `count` texts a row.
+
+        Raises:
+            InvalidInputError: If an option cannot be used.
+        """
+        template = tokenizer.spec.template
+        parts = template.single if count == 1 else template.pair
+        parts = tuple(part for part in parts if options.add_special_tokens or part.text is not None)
+        strategy = options.strategy
+        room = 0 if strategy is None else options.room(sum(part.text is None for part in parts))
+        ids = [None if part.token is None else tokenizer.vocab[part.token] for part in parts]
+        if options.return_tensors not in (None, "np", "pt"):
+            msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
+            raise InvalidInputError(msg)
+        return cls(
+            options=options,
+            parts=[(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
+            truncation=None
+            if strategy is None
+            else (strategy, room, options.stride, options.return_overflowing_tokens),
+            padding=options.pads,
+            pad_id=tokenizer.pad_token_id,
+            columns=options.columns,
+            wide=options.is_wide,
+        )
 
 
-def _within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, … within each row, one row after the other."""
-    ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+class Encoded(NamedTuple):
+    """One text of each row, encoded.
+
+    Attributes:
+        ids: Ids of all texts, int32 `[n_ids]`.
+        row_offsets: Where each text begins, and the end, int64 `[n_texts + 1]`.
+        offsets: Start and end of each id in its text (or its word, if texts are split into words), int64 `[n_ids, 2]`.
+        word_ids: Number of each id's word in its text, int64 `[n_ids]`.
+    """
+
+    ids: NDArray[np.int32]
+    row_offsets: NDArray[np.int64]
+    offsets: NDArray[np.int64] | None = None
+    word_ids: NDArray[np.int64] | None = None
+
+
+def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options) -> Batch:
+    """What `Tokenizer.__call__` returns."""
+    single = isinstance(text, str | bytes)
+    if options.is_split_into_words:
+        single = not len(text) or isinstance(text[0], str | bytes)
+    if single and not text_pair:
+        # As in transformers, where an empty second text is none.
+        text_pair = None
+    given = [[part] if single else _kept(part) for part in (text, text_pair) if part is not None]
+    plan = _plan(tokenizer, options, len(given))
+    rows = _rows(tokenizer, given, plan)
+    batch = Batch(_finish(rows, plan, single=single))
+    batch.find_word_ids = partial(_word_ids, tokenizer, given, options)
+    return batch
+
+
+def _plan(tokenizer: "Coding", options: Options, count: int) -> Plan:
+    plans = tokenizer.plans
+    plan = plans.get((options, count))
+    if plan is None:
+        plan = Plan.make(tokenizer, options, count)
+        if len(plans) >= KEPT_PLANS:
+            plans.clear()
+        plans[options, count] = plan
+    return plan
+
+
+def _kept(texts: Any) -> Any:
+    """Texts that can be read more than once."""
+    return list(texts) if hasattr(texts, "__next__") else texts
+
+
+class Rows(NamedTuple):
+    """All rows of a batch.
+
+    Attributes:
+        columns: Name → all rows one after the other.
+        row_offsets: Where each row begins, and the end, int64 `[n_rows + 1]`.
+        samples: Number of the text or pair each row is of, int64 `[n_rows]`.
+        width: The width of all rows; None if they differ.
+        encoded: The texts they are made of.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    row_offsets: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    width: int | None
+    encoded: list[Encoded]
+
+
+def _rows(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> Rows:
+    encoded = _encode(tokenizer, given, plan)
+    if len(encoded) > 1 and len(encoded[0].row_offsets) != len(encoded[1].row_offsets):
+        msg = f"{len(given[0])} texts and {len(given[1])} second texts: give a pair for each"
+        raise InvalidInputError(msg)
+    columns, row_offsets, samples, width = _core.assemble(
+        [(e.ids, e.row_offsets) for e in encoded],
+        plan.parts,
+        truncation=plan.truncation,
+        padding=plan.padding,
+        pad_id=plan.pad_id,
+        columns=plan.columns,
+        wide=plan.wide,
+    )
+    return Rows(dict(zip(plan.columns, columns, strict=True)), row_offsets, samples, width, encoded)
+
+
+def _encode(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> list[Encoded]:
+    """Encodes the texts; no more of each than rows can hold."""
+    options = plan.options
+    if options.return_offsets_mapping:
+        return [_encode_aligned(tokenizer, texts, options) for texts in given]
+    whole = plan.truncation is None or options.return_overflowing_tokens or options.is_split_into_words
+    room = None if plan.truncation is None or whole else plan.truncation[1]
+    # One id more tells a text that is too long from one that just fits.
+    encoded = [_encode_ids(tokenizer, texts, options, None if room is None else room + 1) for texts in given]
+    if room is not None and len(encoded) > 1 and _needs_lengths(encoded, room):
+        return [_encode_ids(tokenizer, texts, options, None) for texts in given]
+    return encoded
+
+
+def _needs_lengths(pair: Sequence[Encoded], room: int) -> bool:
+    """Whether both texts of a pair are too long: then the longer one gets the odd place, so real lengths matter."""
+    lengths = [np.diff(e.row_offsets) for e in pair]
+    return bool(room % 2 and len(lengths[0]) == len(lengths[1]) and np.minimum(*lengths).max(initial=0) > room)
+
+
+def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
+    flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
+    ids, row_offsets = tokenizer.encoder.encode_batch(flat, threads(options.parallel), limit)
+    return Encoded(ids=ids, row_offsets=row_offsets if firsts is None else row_offsets[firsts])
+
+
+def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options) -> Encoded:
+    flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
+    ids, row_offsets, offsets, word_ids = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel))
+    if firsts is not None:
+        numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], np.diff(firsts))
+        word_ids, row_offsets = np.repeat(numbers, np.diff(row_offsets)), row_offsets[firsts]
+    return Encoded(ids=ids, row_offsets=row_offsets, offsets=offsets.reshape(-1, 2), word_ids=word_ids)
+
+
+def _flat_words(texts: Iterable[Sequence[str]]) -> tuple[list[str], NDArray[np.int64]]:
+    """All words of all texts, and the number of the first word of each text, and their count."""
+    words: list[str] = []
+    firsts = [0]
+    for i, text in enumerate(texts):
+        if isinstance(text, str | bytes):
+            msg = f"texts[{i}] is {type(text)}, not a list of words: split it, or leave is_split_into_words out"
+            raise InvalidInputError(msg)
+        words.extend(text)
+        firsts.append(len(words))
+    return words, np.array(firsts, np.int64)
+
+
+def _gather(sources: NDArray[np.int64], columns: Sequence[NDArray[np.int64] | None], other: int) -> NDArray[np.int64]:
+    """What belongs to each id, from columns over all ids of each text; `other` for special tokens and padding."""
+    column = np.concatenate([c for c in columns if c is not None])
+    gathered = np.full((len(sources), *column.shape[1:]), other, np.int64)
+    gathered[sources >= 0] = column[sources[sources >= 0]]
+    return gathered
+
+
+def _word_ids(tokenizer: "Coding", given: Sequence[Any], options: Options) -> list[list[int | None]]:
+    """Number of the word of each id of each row; None for special tokens and padding."""
+    plan = _plan(tokenizer, options._replace(return_offsets_mapping=True), len(given))
+    rows = _rows(tokenizer, given, plan)
+    numbers = _gather(rows.columns["sources"], [e.word_ids for e in rows.encoded], -1).tolist()
+    named = [None if number < 0 else number for number in numbers]
+    return [named[start:end] for start, end in pairwise(rows.row_offsets.tolist())]
+
+
+def _finish(rows: Rows, plan: Plan, *, single: bool) -> dict[str, Any]:
+    """What was asked for, as lists or as tensors."""
+    options, arrays = plan.options, rows.columns
+    if options.return_offsets_mapping:
+        arrays["offset_mapping"] = _gather(arrays.pop("sources"), [e.offsets for e in rows.encoded], 0)
+    result: dict[str, Any] = {}
+    if options.return_tensors is None:
+        result |= {name: _lists(array, rows.row_offsets) for name, array in arrays.items()}
+    elif rows.width is None:
+        msg = "rows have different lengths: give padding=True to make one tensor of them, or truncation=True"
+        raise InvalidInputError(msg)
+    else:
+        count, width = len(rows.samples), rows.width
+        result |= {name: array.reshape((count, width, *array.shape[1:])) for name, array in arrays.items()}
+    extra = {}
+    if options.return_length:
+        extra["length"] = np.diff(rows.row_offsets)
+    if options.return_overflowing_tokens:
+        extra["overflow_to_sample_mapping"] = rows.samples
+    elif single and options.return_tensors is None:
+        result = {name: row for name, (row,) in result.items()}
+    result |= extra if options.return_tensors else {name: array.tolist() for name, array in extra.items()}
+    if options.return_tensors == "pt":
+        from tei.torch.tensors import from_numpy
+
+        return dict(from_numpy(result))
+    return result
+
+
+def _lists(array: NDArray[Any], row_offsets: NDArray[np.int64]) -> list[Any]:
+    items = array.tolist()
+    if array.ndim > 1:
+        items = [tuple(item) for item in items]
+    return [items[start:end] for start, end in pairwise(row_offsets.tolist())]

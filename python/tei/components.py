@@ -62,7 +62,9 @@ def require(kind: Any, supported: Iterable[str], component: str, place: str) -> 
         UnsupportedError: If `kind` is none of `supported`; the message names it.
     """
     if kind not in supported:
-        msg = f"{place} has a {component} of kind {kind}, which tei cannot reproduce: supported is {', '.join(supported)}"
+        msg = (
+            f"{place} has a {component} of kind {kind}, which tei cannot reproduce: supported is {', '.join(supported)}"
+        )
         raise UnsupportedError(msg)
 
 

@@ -1,11 +1,13 @@
 """What encoding returns: one text in full, many texts as one array, or a padded batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tei.errors import UnsupportedError
 
 __all__ = ["Batch", "Encoding", "Ragged"]
 
@@ -75,12 +77,38 @@ class Batch(dict[str, Any]):
         [[1]]
     """
 
+    # Tells the word of each id of each row; computed when it is first asked for.
+    find_word_ids: Callable[[], list[list[int | None]]] | None = None
+
     def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A batch may travel between processes; the tokenizer and the texts behind it stay where they are.
+        return Batch, (dict(self),)
+
+    def word_ids(self, batch_index: int = 0) -> list[int | None]:
+        """Number of the word each id of a row belongs to; None for special tokens and padding.
+
+        In a text that was given as a list of words, these are the words; in a pair, each text counts its own.
+
+        Args:
+            batch_index: Number of the row.
+
+        Raises:
+            UnsupportedError: If the batch was made by hand, or has come from another process.
+        """
+        if self.find_word_ids is None:
+            raise UnsupportedError("this batch does not know its texts any more: ask for word_ids where it was made")
+        rows = self.find_word_ids()
+        self.find_word_ids = lambda: rows
+        return rows[batch_index]
+
     def to(self, device: Any) -> "Batch":
         """The batch with every tensor moved to a device."""
-        return Batch({key: value.to(device) if hasattr(value, "to") else value for key, value in self.items()})
+        moved = Batch({key: value.to(device) if hasattr(value, "to") else value for key, value in self.items()})
+        moved.find_word_ids = self.find_word_ids
+        return moved

@@ -125,7 +125,9 @@ def _frozen(steps: Iterable[Iterable[str]] | None, name: str) -> Steps | None:
     if steps is None:
         return None
     frozen = tuple(step if isinstance(step, str) else tuple(step) for step in steps)
-    strange = next((step for step in frozen if isinstance(step, str) or not all(isinstance(w, str) for w in step)), None)
+    strange = next(
+        (step for step in frozen if isinstance(step, str) or not all(isinstance(w, str) for w in step)), None
+    )
     if strange is not None:
         msg = f"{name} has the step {strange!r}: a step is a tuple of str, its name and its arguments"
         raise InvalidInputError(msg)

@@ -71,7 +71,6 @@ fn is_punctuation(b: u8) -> bool {
     (b.wrapping_sub(0x21) < 94) & !letter & !digit
 }
 
-
 /// Finds the words of folded text; its length is a multiple of [`BLOCK`] and its last byte a blank.
 #[inline(always)]
 pub fn find<M: Machine>(text: &[u8], found: &mut Boundaries) {

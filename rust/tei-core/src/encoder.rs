@@ -92,8 +92,21 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
         ends: &mut Vec<i64>,
     ) {
+        self.encode_up_to(usize::MAX, texts, worker, ids, ends);
+    }
+
+    /// [`Encoder::encode`] with the first `limit` ids of each text only, and little work for the others.
+    pub fn encode_up_to<'t>(
+        &self,
+        limit: usize,
+        texts: impl Iterator<Item = &'t str>,
+        worker: &mut Worker,
+        ids: &mut Vec<TokenId>,
+        ends: &mut Vec<i64>,
+    ) {
         let Worker { cache, scratch, keys, pieces } = worker;
-        let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends };
+        let row = ids.len();
+        let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends, limit, row };
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
             Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
@@ -101,26 +114,24 @@ impl Encoder {
     }
 
     fn encode_marked(&self, text: &str, scratch: &mut Scratch, emit: &mut Emit<'_>) {
+        let row = emit.row;
         if self.added.may_match_normalized(text) {
             emit.ids.extend(self.encode_aligned(text).ids);
         } else {
             let texts = emit.ends.len();
             self.added.split_raw(text, |segment| match segment {
+                _ if emit.ids.len() - row >= emit.limit => {}
                 Segment::Token(id, _) => emit.ids.push(id),
                 Segment::Text(range) => self.rules.scan(std::iter::once(&text[range]), scratch, emit),
             });
             emit.ends.truncate(texts);
         }
-        emit.ends.push(emit.ids.len() as i64);
+        emit.row = row;
+        emit.end_row();
     }
 
     /// Hands every word of all texts to `words`; added tokens are no words.
-    pub fn visit_words<'t, W: Words>(
-        &self,
-        texts: impl Iterator<Item = &'t str>,
-        worker: &mut Worker,
-        words: &mut W,
-    ) {
+    pub fn visit_words<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, worker: &mut Worker, words: &mut W) {
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
@@ -224,7 +235,12 @@ fn char_count(word: &[u8]) -> usize {
 
 impl Worker {
     fn new(vocab_size: usize) -> Self {
-        Self { cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size), scratch: Scratch::default(), keys: Vec::new(), pieces: Vec::new() }
+        Self {
+            cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size),
+            scratch: Scratch::default(),
+            keys: Vec::new(),
+            pieces: Vec::new(),
+        }
     }
 }
 
@@ -242,6 +258,10 @@ struct Emit<'a> {
     pieces: &'a mut Vec<TokenId>,
     ids: &'a mut Vec<TokenId>,
     ends: &'a mut Vec<i64>,
+    /// How many ids of each text are asked for.
+    limit: usize,
+    /// Where the ids of the text under way begin.
+    row: usize,
 }
 
 impl Words for Emit<'_> {
@@ -263,9 +283,13 @@ impl Words for Emit<'_> {
         let mut next = 0;
         for &end in found.texts() {
             next = self.emit(found, next, end);
-            self.ends.push(self.ids.len() as i64);
+            self.end_row();
         }
         self.emit(found, next, u32::MAX);
+    }
+
+    fn is_full(&self) -> bool {
+        self.ids.len() - self.row >= self.limit
     }
 
     fn longest(&self) -> usize {
@@ -274,6 +298,13 @@ impl Words for Emit<'_> {
 }
 
 impl Emit<'_> {
+    #[inline(always)]
+    fn end_row(&mut self) {
+        self.ids.truncate(self.row.saturating_add(self.limit));
+        self.row = self.ids.len();
+        self.ends.push(self.row as i64);
+    }
+
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
     fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {

@@ -110,4 +110,43 @@ pub enum Error {
         /// What it is.
         value: String,
     },
+    /// Truncation leaves nothing of the text it cuts.
+    #[error(
+        "truncation={strategy:?} leaves nothing of the text in row {row}: its partner takes all {room} places; raise \
+         max_length, or use \"longest_first\""
+    )]
+    NothingLeft {
+        /// Number of the pair.
+        row: usize,
+        /// How many tokens of text a row may hold.
+        room: usize,
+        /// What was asked for.
+        strategy: &'static str,
+    },
+    /// Truncation asks for a second text where there is none.
+    #[error("truncation=\"only_second\" cannot cut the only text of row {row} to {room} tokens: use \"only_first\"")]
+    NoSecondText {
+        /// Number of the text.
+        row: usize,
+        /// How many of its tokens may stay.
+        room: usize,
+    },
+    /// Windows that overlap this much would never end.
+    #[error("stride is {stride}, must be below the {kept} tokens of text in a row: lower it, or raise max_length")]
+    StrideTooLong {
+        /// Tokens that windows have in common.
+        stride: usize,
+        /// Tokens of each window.
+        kept: usize,
+    },
+    /// Row offsets do not describe rows of an array.
+    #[error("row offset {row} is {offset}: offsets must begin at 0 or later, ascend, and end within the {len} ids")]
+    BrokenOffsets {
+        /// Number of the offset.
+        row: usize,
+        /// Its value, -1 if there is none.
+        offset: i64,
+        /// Number of ids.
+        len: usize,
+    },
 }

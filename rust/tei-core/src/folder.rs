@@ -113,7 +113,8 @@ impl Folder {
     /// Compiles a normalizer.
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
-        let mut folder = Self { normalizer, folding: normalizer.folding(), short: Box::new([COMPLEX << LENGTH_SHIFT; SHORT]) };
+        let mut folder =
+            Self { normalizer, folding: normalizer.folding(), short: Box::new([COMPLEX << LENGTH_SHIFT; SHORT]) };
         for c in '\0'..='\u{7FF}' {
             if let Some(entry) = folder.short_entry(c) {
                 folder.short[c as usize] = entry;

@@ -94,8 +94,9 @@ mod x86 {
     use super::{BLOCK, Machine};
     use std::arch::x86_64::{
         _mm_loadu_si128, _mm_movemask_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm512_add_epi32,
-        _mm512_castsi512_si128, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_mask_loadu_epi8, _mm512_set1_epi8,
-        _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi32, _mm512_storeu_si512,
+        _mm512_castsi512_si128, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
+        _mm512_mask_loadu_epi8, _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi32,
+        _mm512_storeu_si512,
     };
 
     /// For every x86-64.

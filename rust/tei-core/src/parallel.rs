@@ -2,13 +2,12 @@
 //!
 //! Threads are scoped to a call: nothing outlives it, so nothing can be lost in a fork. Work is handed out in order, in
 //! units of bytes, and results are joined in order: the output never depends on the number of threads.
-use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use crate::TokenId;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Worker};
+use crate::{TokenId, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
 const SERIAL_BYTES: usize = 128 << 10;
@@ -20,9 +19,38 @@ const MAX_UNIT: usize = 1 << 20;
 pub fn thread_count(threads: usize, bytes: usize) -> usize {
     match threads {
         0 if bytes < SERIAL_BYTES => 1,
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => processors(),
         n => n,
     }
+}
+
+/// Number of processors this process may use, by affinity and by the quota of its control group.
+#[must_use]
+pub fn processors() -> usize {
+    // The standard library reads several files each time, 40 µs; asking the kernel for the affinity alone takes 0.3 µs.
+    static KNOWN: AtomicUsize = AtomicUsize::new(0);
+    let (affinity, known) = (affinity(), KNOWN.load(Ordering::Relaxed));
+    if known != 0 && known >> 16 == affinity {
+        return known & 0xFFFF;
+    }
+    let count = std::thread::available_parallelism().map_or(1, usize::from).min(0xFFFF);
+    KNOWN.store(affinity << 16 | count, Ordering::Relaxed);
+    count
+}
+
+#[cfg(target_os = "linux")]
+fn affinity() -> usize {
+    let mut set = std::mem::MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: the kernel fills at most the size it is told; all zeros are a valid set.
+    unsafe {
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr());
+        libc::CPU_COUNT(set.assume_init_ref()).cast_unsigned() as usize
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn affinity() -> usize {
+    0
 }
 
 /// Cuts items of the given sizes into runs of about `unit` bytes.
@@ -42,61 +70,168 @@ fn units(sizes: impl Iterator<Item = usize>, unit: usize) -> Vec<Range<usize>> {
     units
 }
 
-/// Runs `work` on every unit of `texts`, on `threads` threads, and returns the results in order.
-pub fn map_units<R: Send>(
-    texts: &[Cow<'_, str>],
+/// Runs `work` on the units 0 to `count`, each with a part to fill, and hands the parts to `join` in order.
+///
+/// Parts are joined while they are still in a cache of the processor, and used again: there is no second pass over the
+/// output, and no memory but that of the few parts that wait for an earlier one.
+pub fn in_order<P: Default + Send>(
+    count: usize,
     threads: usize,
-    work: impl Fn(&[Cow<'_, str>]) -> R + Sync,
-) -> Vec<R> {
+    work: impl Fn(usize, &mut P) + Sync,
+    join: impl FnMut(&mut P) + Send,
+) {
+    let queue = Mutex::new(Queue { next: 0, waiting: Vec::new(), spare: Vec::new(), join });
+    let taken = AtomicUsize::new(0);
+    let run = || {
+        let mut part = P::default();
+        loop {
+            let unit = taken.fetch_add(1, Ordering::Relaxed);
+            if unit >= count {
+                break;
+            }
+            work(unit, &mut part);
+            part = queue.lock().unwrap_or_else(PoisonError::into_inner).put(unit, part);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(count) {
+            scope.spawn(run);
+        }
+        run();
+    });
+}
+
+/// Parts on their way to the output.
+struct Queue<P, J> {
+    next: usize,
+    waiting: Vec<(usize, P)>,
+    spare: Vec<P>,
+    join: J,
+}
+
+impl<P: Default, J: FnMut(&mut P)> Queue<P, J> {
+    /// Joins a part, and those that waited for it; gives one to fill next.
+    fn put(&mut self, unit: usize, part: P) -> P {
+        self.waiting.push((unit, part));
+        while let Some(place) = self.waiting.iter().position(|(unit, _)| *unit == self.next) {
+            let mut part = self.waiting.swap_remove(place).1;
+            (self.join)(&mut part);
+            self.spare.push(part);
+            self.next += 1;
+        }
+        self.spare.pop().unwrap_or_default()
+    }
+}
+
+/// Runs `work` on every unit of `texts`, on `threads` threads, and returns the results in order.
+pub fn map_units<R: Send>(texts: &[&str], threads: usize, work: impl Fn(&[&str]) -> R + Sync) -> Vec<R> {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let threads = thread_count(threads, bytes);
     if threads <= 1 {
         return vec![work(texts)];
     }
-    let units = units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT));
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<R>>> = Mutex::new(units.iter().map(|_| None).collect());
-    let run = || {
-        while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = work(&texts[unit.clone()]);
-            let place = units.partition_point(|u| u.end < unit.end);
-            if let Ok(mut results) = results.lock() {
-                results[place] = Some(result);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(units.len()) {
-            scope.spawn(run);
-        }
-        run();
-    });
-    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_iter().flatten().collect()
+    let (units, mut results) = (text_units(texts, bytes, threads), Vec::new());
+    let fill = |unit: usize, part: &mut Option<R>| *part = Some(work(&texts[units[unit].clone()]));
+    in_order(units.len(), threads, fill, |part| results.extend(part.take()));
+    results
 }
 
-/// Encodes all texts: their ids one after the other, and where each text's ids begin, with the end last.
-#[must_use]
-pub fn encode_batch(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> (Vec<i32>, Vec<i64>) {
-    let mut parts = map_units(texts, threads, |texts| {
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let (mut ids, mut ends) = (Vec::with_capacity(bytes / 3 + texts.len()), Vec::with_capacity(texts.len()));
-        encoder.with_worker(|worker| encoder.encode(texts.iter().map(AsRef::as_ref), worker, &mut ids, &mut ends));
-        (ids, ends)
-    });
-    let (ids, ends) = if parts.len() == 1 { parts.remove(0) } else { join(parts) };
-    let row_offsets = std::iter::once(0).chain(ends).collect();
-    (signed(ids), row_offsets)
+fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>> {
+    units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT))
 }
 
-fn join(parts: Vec<(Vec<TokenId>, Vec<i64>)>) -> (Vec<TokenId>, Vec<i64>) {
-    let mut ids = Vec::with_capacity(parts.iter().map(|(ids, _)| ids.len()).sum());
-    let mut ends = Vec::with_capacity(parts.iter().map(|(_, ends)| ends.len()).sum());
-    for (part, part_ends) in parts {
-        let start = ids.len() as i64;
-        ids.extend(part);
-        ends.extend(part_ends.iter().map(|end| start + end));
+/// Rows of ids, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// All ids.
+    pub ids: Vec<TokenId>,
+    /// Where each row ends; in a result, where the first begins comes before.
+    pub ends: Vec<i64>,
+}
+
+impl Rows {
+    /// Appends a row for each text, of at most `limit` ids.
+    pub fn encode(&mut self, encoder: &Encoder, texts: &[&str], limit: usize, worker: &mut Worker) {
+        self.ends.reserve(texts.len());
+        encoder.encode_up_to(limit, texts.iter().copied(), worker, &mut self.ids, &mut self.ends);
     }
-    (ids, ends)
+
+    /// Moves the rows of `part` to the end of these.
+    pub fn take(&mut self, part: &mut Self) {
+        let start = self.ids.len() as i64;
+        self.ids.append(&mut part.ids);
+        self.ends.extend(part.ends.drain(..).map(|end| start + end));
+    }
+
+    /// No rows, with a first offset.
+    fn empty() -> Self {
+        Self { ids: Vec::new(), ends: vec![0] }
+    }
+
+    /// Ids, and where each row begins, with the end last.
+    #[must_use]
+    pub fn finish(self) -> (Vec<i32>, Vec<i64>) {
+        (signed(self.ids), self.ends)
+    }
+}
+
+/// Encodes all texts, or the first `limit` ids of each.
+#[must_use]
+pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> Rows {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let threads = thread_count(threads, bytes);
+    let mut rows = Rows::empty();
+    if threads <= 1 {
+        // A third is more than most texts need; what is not written costs nothing.
+        rows.ids.reserve((bytes / 3).min(texts.len().saturating_mul(limit)) + texts.len());
+        encoder.with_worker(|worker| rows.encode(encoder, texts, limit, worker));
+        return rows;
+    }
+    let units = text_units(texts, bytes, threads);
+    let fill = |unit: usize, part: &mut Rows| {
+        encoder.with_worker(|worker| part.encode(encoder, &texts[units[unit].clone()], limit, worker));
+    };
+    in_order(units.len(), threads, fill, |part| rows.take(part));
+    rows
+}
+
+/// Rows of ids with their places in the texts, as columns.
+#[derive(Clone, Debug, Default)]
+pub struct AlignedRows {
+    /// Ids.
+    pub rows: Rows,
+    /// Start and end of each id in its text, in characters, one pair after the other.
+    pub offsets: Vec<i64>,
+    /// Number of the word each id belongs to.
+    pub word_ids: Vec<i64>,
+}
+
+impl AlignedRows {
+    fn push(&mut self, encoder: &Encoder, text: &str) {
+        let encoding = encoder.encode_aligned(text);
+        let spans = span::to_chars(text, &encoding.offsets);
+        self.offsets.extend(spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]));
+        self.word_ids.extend(encoding.word_ids.iter().map(|&word| i64::from(word)));
+        self.rows.ids.extend(encoding.ids);
+        self.rows.ends.push(self.rows.ids.len() as i64);
+    }
+}
+
+/// Encodes all texts with their alignment.
+#[must_use]
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
+    let parts = map_units(texts, threads, |texts| {
+        let mut part = AlignedRows::default();
+        texts.iter().for_each(|text| part.push(encoder, text));
+        part
+    });
+    let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };
+    for mut part in parts {
+        all.rows.take(&mut part.rows);
+        all.offsets.append(&mut part.offsets);
+        all.word_ids.append(&mut part.word_ids);
+    }
+    all
 }
 
 /// The same ids, and the same memory, as numpy wants them.

@@ -154,12 +154,7 @@ impl Scanner {
     }
 
     /// Hands the words of all texts to `words`.
-    pub fn scan<'t, W: Words>(
-        &self,
-        texts: impl Iterator<Item = &'t str>,
-        scratch: &mut Scratch,
-        words: &mut W,
-    ) {
+    pub fn scan<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
         match self.level {
             Level::Baseline => self.scan_on::<Baseline, W>(texts, scratch, words),
             // SAFETY: a level is only chosen where the machine has its instructions.

@@ -1,8 +1,6 @@
 //! How often each word occurs: the input of training, usage and plans.
 mod bytes;
 
-use std::borrow::Cow;
-
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
@@ -97,10 +95,10 @@ impl WordCounts {
 
 /// Counts the words of texts as `encoder` sees them; `threads` as in [`crate::parallel`].
 #[must_use]
-pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> Counter {
+pub fn count_words(encoder: &Encoder, texts: &[&str], threads: usize) -> Counter {
     let parts = map_units(texts, threads, |texts| {
         let mut counter = Counter::default();
-        encoder.with_worker(|worker| encoder.visit_words(texts.iter().map(AsRef::as_ref), worker, &mut counter));
+        encoder.with_worker(|worker| encoder.visit_words(texts.iter().copied(), worker, &mut counter));
         counter
     });
     parts.into_iter().reduce(|all, part| all.absorb(&part)).unwrap_or_default()

@@ -80,10 +80,10 @@ impl WordCounter {
 
     /// Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
     fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
-        let texts = Texts::new(texts)?;
-        let texts = texts.borrow()?;
+        let batch = Texts::new(texts)?;
+        let texts = batch.as_slice();
         py.detach(|| {
-            let batch = count_words(&encoder.core, &texts, threads);
+            let batch = count_words(&encoder.core, texts, threads);
             let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
             *counter = std::mem::take(&mut *counter).absorb(&batch);
         });

@@ -15,6 +15,9 @@ use crate::texts::{Texts, text};
 type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
 /// Ids of all rows, and where each row begins.
 type Rows<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>);
+/// The same, with the place of each id.
+type AlignedRows<'py> =
+    (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 /// An added token: id, content, `single_word`, `lstrip`, `rstrip`, `normalized`, `in_model`.
 type Added = (u32, String, bool, bool, bool, bool, bool);
 
@@ -50,23 +53,48 @@ impl Encoder {
 
     /// Ids, character offsets and word numbers of one text.
     fn encode_aligned(&self, py: Python<'_>, string: &Bound<'_, PyString>) -> PyResult<Aligned> {
-        let text = text(string)?;
+        let texts = text(string)?;
+        let text = texts.as_slice()[0];
         Ok(py.detach(|| {
-            let encoding = self.core.encode_aligned(&text);
-            let offsets = span::to_chars(&text, &encoding.offsets);
+            let encoding = self.core.encode_aligned(text);
+            let offsets = span::to_chars(text, &encoding.offsets);
             (encoding.ids, offsets, encoding.word_ids)
         }))
     }
 
     /// Ids of all texts in one int32 array, and the int64 offsets of the rows in it (one more than there are texts).
     ///
-    /// threads: 0 chooses by the size of the batch.
-    #[pyo3(signature = (texts, threads))]
-    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Rows<'py>> {
-        let texts = Texts::new(texts)?;
-        let texts = texts.borrow()?;
-        let (ids, row_offsets) = py.detach(|| parallel::encode_batch(&self.core, &texts, threads));
+    /// threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
+    #[pyo3(signature = (texts, threads, limit=None))]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+        limit: Option<usize>,
+    ) -> PyResult<Rows<'py>> {
+        let batch = Texts::new(texts)?;
+        let texts = batch.as_slice();
+        let (ids, row_offsets) =
+            py.detach(|| parallel::encode_batch(&self.core, texts, limit.unwrap_or(usize::MAX), threads).finish());
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
+    }
+
+    /// As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+    fn encode_batch_aligned<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+    ) -> PyResult<AlignedRows<'py>> {
+        let batch = Texts::new(texts)?;
+        let texts = batch.as_slice();
+        let (rows, offsets, word_ids) = py.detach(|| {
+            let all = parallel::encode_aligned_batch(&self.core, texts, threads);
+            (all.rows.finish(), all.offsets, all.word_ids)
+        });
+        let (ids, row_offsets) = rows;
+        Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py), offsets.into_pyarray(py), word_ids.into_pyarray(py)))
     }
 
     /// Text of ids; `skip` marks the ids that are left out.

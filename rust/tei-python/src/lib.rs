@@ -1,8 +1,10 @@
 //! Python bindings of `tei-core`: conversions only, no algorithm.
+mod arrow;
 mod counts;
 mod encoder;
 mod errors;
 mod grow;
+mod rows;
 mod texts;
 mod trainer;
 mod trim;
@@ -10,10 +12,10 @@ mod usage;
 
 use pyo3::prelude::*;
 
-/// Number of processors this process may use.
+/// Number of processors this process may use, by affinity and by the quota of its control group.
 #[pyfunction]
 fn cpu_count() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    tei_core::parallel::processors()
 }
 
 /// The compiled half of `tei`.
@@ -30,6 +32,8 @@ mod _core {
     use crate::encoder::Encoder;
     #[pymodule_export]
     use crate::grow::grow;
+    #[pymodule_export]
+    use crate::rows::assemble;
     #[pymodule_export]
     use crate::trainer::{normalize, train};
     #[pymodule_export]

@@ -1,54 +1,186 @@
-//! Python strings as Rust strings, without a copy where there is none to make.
-use std::borrow::Cow;
-
-use pyo3::exceptions::PyUnicodeEncodeError;
+//! Whatever holds strings in Python as `&str`s of Rust, without a copy where there is none to make.
+use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
+use tei_core::utf8::{self, Fault};
 
+use crate::arrow;
 use crate::errors::raise;
 
-/// The strings of a batch, kept alive for as long as they are borrowed.
-pub struct Texts<'py>(Vec<Bound<'py, PyString>>);
+/// The texts of a batch, with all that they are borrowed from.
+#[derive(Default)]
+pub struct Texts<'py> {
+    /// Borrowed from the other fields, whose memory stays where it is until they are dropped.
+    items: Vec<&'static str>,
+    /// Strong references: a list may change as soon as other threads run. A tuple takes them faster than a loop does.
+    strings: Option<Bound<'py, PyTuple>>,
+    arrays: Vec<arrow::Array>,
+    copies: Vec<Box<str>>,
+}
 
 impl<'py> Texts<'py> {
-    /// Takes the elements of a list, a tuple or any other iterable of `str`.
+    /// Takes a list, a tuple or any other iterable of `str` or of `bytes`, or an array of strings of numpy or Arrow.
     pub fn new(texts: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if texts.is_instance_of::<PyString>() {
-            let message = "texts is one str, not a sequence of them: put it in a list, or call encode".to_owned();
-            return Err(raise("InvalidInputError", message));
-        }
-        let strings = if let Ok(list) = texts.cast::<PyList>() {
-            list.iter().enumerate().map(string).collect::<PyResult<_>>()?
+        let mut all = Self::default();
+        if let Ok(list) = texts.cast::<PyList>() {
+            all.read_tuple(list.to_tuple())?;
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
-            tuple.iter().enumerate().map(string).collect::<PyResult<_>>()?
+            all.read_tuple(tuple.clone())?;
+        } else if is_one_text(texts) {
+            let class = texts.get_type().name()?;
+            return Err(invalid(format!(
+                "texts is one {class}, not several of them: put it in a list, or call encode"
+            )));
+        } else if let Ok(array) = texts.cast::<PyUntypedArray>() {
+            all.read_array(array)?;
+        } else if let Some(found) = arrow::arrays(texts) {
+            all.read_arrow(found?)?;
         } else {
-            texts.try_iter()?.enumerate().map(|(i, item)| string((i, item?))).collect::<PyResult<_>>()?
-        };
-        Ok(Self(strings))
-    }
-
-    /// Borrows the strings.
-    pub fn borrow(&self) -> PyResult<Vec<Cow<'_, str>>> {
-        self.0.iter().map(text).collect()
-    }
-}
-
-fn string((index, item): (usize, Bound<'_, PyAny>)) -> PyResult<Bound<'_, PyString>> {
-    item.cast_into::<PyString>().map_err(|error| {
-        let class = error.into_inner().get_type().to_string();
-        raise("InvalidInputError", format!("texts[{index}] is {class}, not str: convert it first, or leave it out"))
-    })
-}
-
-/// A Python string as UTF-8; a lone surrogate reads as U+FFFD, which has the same length and is no character either.
-pub fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
-    match string.to_str() {
-        Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(string.py()) => {
-            let bytes: Vec<u8> = string.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?;
-            Ok(Cow::Owned(without_surrogates(bytes)))
+            all.read_tuple(to_tuple(texts)?)?;
         }
-        Err(error) => Err(error),
+        Ok(all)
+    }
+
+    /// The texts, for as long as `self` lives.
+    pub fn as_slice(&self) -> &[&str] {
+        &self.items
+    }
+
+    fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
+        self.items.reserve_exact(tuple.len());
+        let bytes = tuple.get_borrowed_item(0).is_ok_and(|first| first.is_instance_of::<PyBytes>());
+        for (i, item) in tuple.iter_borrowed().enumerate() {
+            let text = if bytes { bytes_text(i, &item)? } else { str_text(i, &item, &mut self.copies)? };
+            // SAFETY: the object is kept alive by the tuple, a copy by its box.
+            self.items.push(unsafe { forever(text) });
+        }
+        self.strings = Some(tuple);
+        Ok(())
+    }
+
+    fn read_arrow(&mut self, (format, arrays): (arrow::Format, Vec<arrow::Array>)) -> PyResult<()> {
+        for array in &arrays {
+            array.read(format, self.items.len(), |text| self.items.push(text))?;
+        }
+        self.arrays = arrays;
+        Ok(())
+    }
+
+    fn read_array(&mut self, array: &Bound<'py, PyUntypedArray>) -> PyResult<()> {
+        if array.ndim() != 1 {
+            return Err(invalid(format!("texts is an array of {} dimensions, expected one", array.ndim())));
+        }
+        let (dtype, width) = (array.dtype(), array.dtype().itemsize());
+        match dtype.kind() {
+            b'U' | b'S' if width == 0 => self.items.resize(array.len(), ""),
+            b'U' => self.read_characters(flat::<u32>(array, "u4")?.as_slice()?, width / 4)?,
+            b'S' => self.read_fixed(flat::<u8>(array, "u1")?.as_slice()?, width)?,
+            b'O' | b'T' => self.read_tuple(to_tuple(&array.call_method0("tolist")?)?)?,
+            _ => return Err(invalid(format!("texts is an array of {dtype}, not of strings: convert it first"))),
+        }
+        Ok(())
+    }
+
+    fn read_characters(&mut self, characters: &[u32], width: usize) -> PyResult<()> {
+        self.read_rows(characters, width, |i, row, text| {
+            for (at, &code) in row.iter().enumerate() {
+                let surrogate = matches!(code, 0xD800..=0xDFFF).then_some(char::REPLACEMENT_CHARACTER);
+                text.push(surrogate.or_else(|| char::from_u32(code)).ok_or_else(|| {
+                    encoding(format!("texts[{i}] holds {code:#x} at character {at}, which is no character: remove it"))
+                })?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads fixed-width bytes. They are copied: an array may be written to while they are encoded.
+    fn read_fixed(&mut self, bytes: &[u8], width: usize) -> PyResult<()> {
+        self.read_rows(bytes, width, |i, row, text| {
+            text.push_str(utf8::check(row).map_err(|fault| not_utf8(i, fault))?);
+            Ok(())
+        })
+    }
+
+    /// Reads rows of `width` items into one string; zeros at the end of a row are padding.
+    fn read_rows<T: Copy + Default + PartialEq>(
+        &mut self,
+        items: &[T],
+        width: usize,
+        mut read: impl FnMut(usize, &[T], &mut String) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let (mut text, mut ends) = (String::new(), vec![0]);
+        for (i, row) in items.chunks_exact(width).enumerate() {
+            let len = row.iter().rposition(|item| *item != T::default()).map_or(0, |last| last + 1);
+            read(i, &row[..len], &mut text)?;
+            ends.push(text.len());
+        }
+        let text = text.into_boxed_str();
+        // SAFETY: the box is kept, and never changed.
+        self.items.extend(ends.windows(2).map(|ends| unsafe { forever(&text[ends[0]..ends[1]]) }));
+        self.copies.push(text);
+        Ok(())
+    }
+}
+
+fn is_one_text(texts: &Bound<'_, PyAny>) -> bool {
+    texts.is_instance_of::<PyString>() || texts.is_instance_of::<PyBytes>() || texts.is_instance_of::<PyByteArray>()
+}
+
+fn to_tuple<'py>(texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let tuple = texts.py().get_type::<PyTuple>().call1((texts,)).map_err(|error| {
+        let class = texts.get_type();
+        if error.is_instance_of::<PyTypeError>(texts.py()) && texts.try_iter().is_err() {
+            return invalid(format!("texts is {class}, not several str: put it in a list"));
+        }
+        error
+    })?;
+    Ok(tuple.cast_into()?)
+}
+
+/// The items of a fixed-width array as one slice, in native byte order.
+fn flat<'py, T: numpy::Element>(array: &Bound<'py, PyUntypedArray>, items: &str) -> PyResult<PyReadonlyArray1<'py, T>> {
+    let native = array.dtype().call_method1("newbyteorder", ("=",))?;
+    let contiguous = array.py().import("numpy")?.call_method1("ascontiguousarray", (array, native))?;
+    contiguous.call_method1("view", (items,))?.extract::<PyReadonlyArray1<'py, T>>()
+}
+
+/// Forgets what a string is borrowed from.
+///
+/// # Safety
+/// The owner must outlive every use.
+unsafe fn forever(text: &str) -> &'static str {
+    // SAFETY: promised by the caller.
+    unsafe { std::mem::transmute(text) }
+}
+
+#[inline]
+fn str_text<'a>(index: usize, item: &'a Bound<'_, PyAny>, copies: &'a mut Vec<Box<str>>) -> PyResult<&'a str> {
+    let mut len = 0;
+    // SAFETY: an object that is no str makes this fail, not crash; the UTF-8 is kept by the str.
+    let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(item.as_ptr(), &raw mut len) };
+    if data.is_null() {
+        copies.push(unusual(index, item)?);
+        return Ok(copies.last().map_or("", |text| &**text));
+    }
+    // SAFETY: what Python gives here is UTF-8 of this length.
+    Ok(unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len.cast_unsigned())) })
+}
+
+/// A str without UTF-8: a lone surrogate reads as U+FFFD, which has the same length and is no character either.
+#[cold]
+fn unusual(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Box<str>> {
+    let error = PyErr::take(item.py());
+    if !item.is_instance_of::<PyString>() {
+        return Err(not_a(index, "str", item));
+    }
+    match error {
+        Some(error) if !error.is_instance_of::<PyUnicodeEncodeError>(item.py()) => Err(error),
+        _ => {
+            let bytes: Vec<u8> = item.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?;
+            Ok(without_surrogates(bytes).into())
+        }
     }
 }
 
@@ -59,4 +191,39 @@ fn without_surrogates(mut bytes: Vec<u8>) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn bytes_text<'a>(index: usize, item: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let bytes = item.cast::<PyBytes>().map_err(|_| not_a(index, "bytes as the first", item))?;
+    utf8::check(bytes.as_bytes()).map_err(|fault| not_utf8(index, fault))
+}
+
+/// The text of one `str`.
+pub fn text<'py>(string: &Bound<'py, PyString>) -> PyResult<Texts<'py>> {
+    let mut one = Texts::default();
+    one.read_tuple(PyTuple::new(string.py(), [string])?)?;
+    Ok(one)
+}
+
+fn not_a(index: usize, wanted: &str, item: &Bound<'_, PyAny>) -> PyErr {
+    let class = item.get_type();
+    invalid(format!("texts[{index}] is {class}, not {wanted}: convert it first, or leave it out"))
+}
+
+/// The error of a text that is not there.
+pub fn missing(index: usize) -> PyErr {
+    invalid(format!("texts[{index}] is null, not a string: fill it, or leave it out"))
+}
+
+/// The error of bytes that are no text.
+pub fn not_utf8(index: usize, fault: Fault) -> PyErr {
+    encoding(format!("texts[{index}] {fault}: decode it with its own encoding first"))
+}
+
+fn invalid(message: String) -> PyErr {
+    raise("InvalidInputError", message)
+}
+
+fn encoding(message: String) -> PyErr {
+    raise("EncodingError", message)
 }

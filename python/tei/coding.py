@@ -1,0 +1,254 @@
+"""What a tokenizer does with texts: it turns them into ids, into model inputs, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from tei import _core, batching
+from tei.encoding import Batch, Encoding, Ragged
+from tei.threads import threads
+from tei.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tei.pretrained import TokenizerSpec
+    from tei.scheme import Scheme
+
+__all__ = ["Coding", "Texts"]
+
+
+class _Array(Protocol):
+    """An array that speaks Arrow's C interface."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+
+
+class _Stream(Protocol):
+    """A sequence of arrays that speaks Arrow's C interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+#: Whatever `encode_batch` reads texts from.
+Texts = Iterable[str] | Iterable[bytes] | NDArray[Any] | _Array | _Stream
+
+
+class Coding:
+    """The part of `Tokenizer` that looks at texts: a vocabulary, its rules, and what they do.
+
+    Args:
+        spec: Vocabulary and rules.
+    """
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        self._spec = spec
+        self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
+        ids = {token: i for i, token in enumerate(spec.tokens)}
+        self._encoder = _core.Encoder(
+            list(spec.tokens),
+            unknown_token=spec.scheme.unknown_token,
+            continuation_prefix=spec.scheme.continuation_prefix,
+            rules=spec.scheme.rules,
+            max_word_chars=spec.scheme.max_word_chars,
+            added_tokens=[
+                (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
+                for t in spec.added_tokens
+            ],
+        )
+
+    @property
+    def encoder(self) -> _core.Encoder:
+        """The compiled encoder."""
+        return self._encoder
+
+    @property
+    def spec(self) -> TokenizerSpec:
+        """Everything the tokenizer is, as plain data."""
+        return self._spec
+
+    @property
+    def scheme(self) -> Scheme:
+        """How text becomes words."""
+        return self._spec.scheme
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Tokens in id order."""
+        return self._spec.tokens
+
+    @cached_property
+    def vocab(self) -> Vocabulary:
+        """Token → id."""
+        return Vocabulary(self._spec.tokens)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, special ones included."""
+        return len(self._spec.tokens)
+
+    @cached_property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Special tokens in id order: those with a role, in the template, or declared special."""
+        declared = [token.content for token in self._spec.added_tokens if token.special]
+        special = {*self._spec.roles.values(), *self._spec.template.tokens, *declared, self.scheme.unknown_token}
+        return tuple(sorted(special, key=self.vocab.__getitem__))
+
+    def __getattr__(self, name: str) -> Any:
+        """`pad_token`, `pad_token_id` and the like: the token of a role, its id, or None."""
+        role = name.removesuffix("_id")
+        if name.startswith("_") or not role.endswith("_token"):
+            raise AttributeError(name)
+        token = self._spec.roles.get(role)
+        return token if role == name or token is None else self.vocab[token]
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def encode(self, text: str) -> Encoding:
+        """Encodes one text in full detail, without special tokens around it.
+
+        Args:
+            text: Any str; a lone surrogate counts as U+FFFD.
+
+        Returns:
+            Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["ab abc"], vocab_size=13, min_count=1)
+            >>> tok.encode("ab, AB").offsets
+            [(0, 2), (2, 3), (4, 6)]
+        """
+        ids, offsets, word_ids = self._encoder.encode_aligned(text)
+        return Encoding(ids, [self.tokens[i] for i in ids], offsets, word_ids)
+
+    def encode_batch(self, texts: Texts, *, parallel: bool | None = None) -> Ragged:
+        """Encodes texts to ids, without special tokens around them.
+
+        Args:
+            texts: A list, a tuple or another iterable of `str`, or of `bytes` that hold UTF-8; a numpy array of one
+                dimension (dtype U, S, object or StringDType); or any array of strings that speaks Arrow's C interface
+                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy.
+            parallel: Use all processors, one, or (None) what suits the size of the batch; in processes made by another
+                (`multiprocessing`, fork) None means one.
+
+        Raises:
+            EncodingError: If bytes are not UTF-8; the message gives the text's index and the byte's offset.
+            InvalidInputError: If an element is not a str; the message gives its index.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
+            [0, 1, 3]
+        """
+        return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
+
+    def decode(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> str:
+        """Text of a row of ids.
+
+        Args:
+            ids: Integers; ids outside the vocabulary are left out.
+            skip_special_tokens: Whether special tokens are left out.
+        """
+        row = np.ascontiguousarray(ids).astype(np.int64).reshape(-1)
+        row = row[(row >= 0) & (row < self.vocab_size)].astype(np.uint32)
+        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
+        return self._encoder.decode(row, skip, self._spec.cleanup)
+
+    def decode_batch(self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False) -> list[str]:
+        """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode]."""
+        return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
+
+    @cached_property
+    def _special_mask(self) -> NDArray[np.bool_]:
+        mask = np.zeros(self.vocab_size, bool)
+        mask[[self.vocab[token] for token in self.special_tokens]] = True
+        return mask
+
+    def __call__(
+        self,
+        text: str | Texts | Sequence[Sequence[str]],
+        text_pair: str | Texts | Sequence[Sequence[str]] | None = None,
+        *,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        add_special_tokens: bool = True,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str = "right",
+        return_tensors: str | None = None,
+        return_token_type_ids: bool = True,
+        return_attention_mask: bool = True,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        dtype: DTypeLike = np.int64,
+        parallel: bool | None = None,
+    ) -> Batch:
+        """Texts → model inputs, with the arguments and results of transformers' tokenizers.
+
+        Args:
+            text: One text or several; whatever `encode_batch` takes.
+            text_pair: The second text of each pair.
+            padding: `True` or `'longest'`, `'max_length'`, or `False`.
+            truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`; None truncates if
+                `max_length` is given and rows are not padded. No more of a text is encoded than a row can hold.
+            max_length: Greatest number of ids of a row, special tokens included.
+            stride: How many ids each further row of a text repeats of the one before.
+            is_split_into_words: Texts are lists of words.
+            add_special_tokens: Put the template's special tokens around texts.
+            pad_to_multiple_of: Round the padded width up to a multiple of this.
+            padding_side: `'right'` or `'left'`.
+            return_tensors: `'np'`, `'pt'`, or None for lists.
+            return_token_type_ids: Whether `token_type_ids` are part of the result.
+            return_attention_mask: Whether `attention_mask` is part of the result.
+            return_overflowing_tokens: Make further rows of what is cut off; `overflow_to_sample_mapping` has the text of
+                each row.
+            return_special_tokens_mask: 1 for special tokens and padding, 0 for text, as `special_tokens_mask`.
+            return_offsets_mapping: Start and end of each id in its text (or word), in characters, as `offset_mapping`.
+            return_length: Width of each row as `length`.
+            dtype: int64, or int32 for tensors of half the size.
+            parallel: As in `encode_batch`.
+
+        Returns:
+            `input_ids`, `token_type_ids`, `attention_mask` and what else was asked for; `[n_rows, width]` if tensors
+            are. [`Batch.word_ids`][tei.encoding.Batch.word_ids] has the word of each id.
+
+        Raises:
+            InvalidInputError: If an option is unknown, or rows of different lengths are to become one tensor.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> batch = tok(["a b c"], max_length=4, return_overflowing_tokens=True)
+            >>> [[tok.tokens[i] for i in row] for row in batch.input_ids], batch.word_ids(1)
+            ([['[CLS]', 'a', 'b', '[SEP]'], ['[CLS]', 'c', '[SEP]']], [None, 2, None])
+        """
+        options = batching.Options(
+            padding,
+            truncation,
+            max_length,
+            stride,
+            is_split_into_words,
+            add_special_tokens,
+            pad_to_multiple_of,
+            padding_side,
+            return_tensors,
+            return_token_type_ids,
+            return_attention_mask,
+            return_overflowing_tokens,
+            return_special_tokens_mask,
+            return_offsets_mapping,
+            return_length,
+            dtype,
+            parallel,
+        )
+        return batching.make_batch(self, text, text_pair, options)

@@ -1,0 +1,391 @@
+//! Rows of model inputs: parts of texts between special tokens, cut to a length and padded to a width.
+//!
+//! The rules, which text of a pair is cut, how windows overlap and in which order they come, are those of Hugging Face
+//! `tokenizers`. A [`Layout`] says where everything goes; its columns are then written once, from the first place to the last.
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::parallel::processors;
+use crate::{Error, Result};
+
+/// One part of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A special token and its token type.
+    Special(i64, i64),
+    /// The text of this number, 0 or 1, and the token type of its ids.
+    Text(usize, i64),
+}
+
+/// Which text of a pair is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// The longer one down to the shorter one, then both.
+    LongestFirst,
+    /// The first.
+    OnlyFirst,
+    /// The second.
+    OnlySecond,
+}
+
+impl Strategy {
+    /// As users write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LongestFirst => "longest_first",
+            Self::OnlyFirst => "only_first",
+            Self::OnlySecond => "only_second",
+        }
+    }
+}
+
+/// How rows are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Truncation {
+    /// Which text is cut.
+    pub strategy: Strategy,
+    /// How many ids of text a row may hold.
+    pub room: usize,
+    /// How many ids each window of a text has in common with the one before it.
+    pub stride: usize,
+    /// Whether what is cut off makes rows of its own.
+    pub overflow: bool,
+}
+
+/// How rows are padded.
+#[derive(Clone, Copy, Debug)]
+pub struct Padding {
+    /// Least width of a row; None pads to the longest.
+    pub width: Option<usize>,
+    /// Widths are multiples of this.
+    pub multiple: usize,
+    /// Whether padding comes first.
+    pub left: bool,
+}
+
+/// Where everything of a batch goes.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    parts: Vec<Part>,
+    windows: Vec<Window>,
+    row_offsets: Vec<usize>,
+    left: bool,
+}
+
+/// One row: the text or pair it is of, and the places of each text's ids among all ids of that text's array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Window {
+    sample: usize,
+    texts: [Range<usize>; 2],
+}
+
+/// Row offsets as an array holds them, checked to lie within `len` items and to ascend.
+///
+/// # Errors
+/// [`Error::BrokenOffsets`] if they do not.
+pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
+    let broken = |row: usize| Error::BrokenOffsets { row, offset: offsets.get(row).copied().unwrap_or(-1), len };
+    let mut checked: Vec<usize> = Vec::with_capacity(offsets.len());
+    for (row, &offset) in offsets.iter().enumerate() {
+        let offset = usize::try_from(offset).map_err(|_| broken(row))?;
+        if offset > len || checked.last().is_some_and(|&before| before > offset) {
+            return Err(broken(row));
+        }
+        checked.push(offset);
+    }
+    if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
+}
+
+/// From this many items on, columns are written by several threads.
+const SERIAL_ITEMS: usize = 1 << 20;
+
+impl Layout {
+    /// Places texts, whose ids begin and end at `row_offsets` (one array for each text of a pair), between special tokens.
+    ///
+    /// # Errors
+    /// [`Error::NothingLeft`] if a strategy leaves nothing of a text that must be kept, and [`Error::StrideTooLong`] if
+    /// windows would not move on.
+    pub fn new(
+        parts: Vec<Part>,
+        row_offsets: &[Vec<usize>],
+        truncation: Option<Truncation>,
+        padding: Option<Padding>,
+    ) -> Result<Self> {
+        let count = row_offsets.first().map_or(0, |offsets| offsets.len().saturating_sub(1));
+        let mut windows = Vec::with_capacity(count);
+        for sample in 0..count {
+            let range = |offsets: &Vec<usize>| offsets[sample]..offsets[sample + 1];
+            let texts = [row_offsets.first().map_or(0..0, range), row_offsets.get(1).map_or(0..0, range)];
+            match truncation {
+                Some(truncation) if texts[0].len() + texts[1].len() > truncation.room => {
+                    truncation.cut(sample, &texts, row_offsets.len() > 1, &mut windows)?;
+                }
+                _ => windows.push(Window { sample, texts }),
+            }
+        }
+        let mut layout = Self { parts, windows, row_offsets: Vec::new(), left: padding.is_some_and(|p| p.left) };
+        layout.row_offsets = layout.offsets(padding);
+        Ok(layout)
+    }
+
+    fn offsets(&self, padding: Option<Padding>) -> Vec<usize> {
+        let lengths = self.windows.iter().map(|window| self.width(window));
+        let mut width = 0;
+        if let Some(padding) = padding {
+            // The rows of what was cut off come after the first of their text, and do not count.
+            let firsts = self.windows.chunk_by(|a, b| a.sample == b.sample).map(|rows| self.width(&rows[0]));
+            width = padding.width.unwrap_or_else(|| firsts.max().unwrap_or(0));
+            width = width.next_multiple_of(padding.multiple.max(1));
+        }
+        let mut end = 0;
+        let ends = lengths.map(|len| {
+            end += len.max(width);
+            end
+        });
+        std::iter::once(0).chain(ends).collect()
+    }
+
+    fn width(&self, window: &Window) -> usize {
+        let len = |part: &Part| if let Part::Text(text, _) = *part { window.texts[text].len() } else { 1 };
+        self.parts.iter().map(len).sum()
+    }
+
+    /// Where each row begins, and the end.
+    #[must_use]
+    pub fn row_offsets(&self) -> &[usize] {
+        &self.row_offsets
+    }
+
+    /// The text or pair each row is of.
+    pub fn samples(&self) -> impl Iterator<Item = i64> {
+        self.windows.iter().map(|window| window.sample as i64)
+    }
+
+    /// The width of all rows, if it is one.
+    #[must_use]
+    pub fn one_width(&self) -> Option<usize> {
+        let mut widths = self.row_offsets.windows(2).map(|w| w[1] - w[0]);
+        let first = widths.next().unwrap_or(0);
+        widths.all(|width| width == first).then_some(first)
+    }
+
+    /// Whether any row is padded.
+    #[must_use]
+    pub fn has_padding(&self) -> bool {
+        let widths = self.row_offsets.windows(2).map(|w| w[1] - w[0]);
+        self.windows.iter().zip(widths).any(|(window, width)| self.width(window) < width)
+    }
+
+    /// Ids: those of the special tokens, of the texts (one array for each of a pair), and of the padding.
+    #[must_use]
+    pub fn ids<T: Item>(&self, texts: &[&[i32]], pad: T) -> Vec<T> {
+        self.column(
+            pad,
+            |id, _| T::from(id),
+            |text, _, range, places| {
+                for (place, &id) in places.iter_mut().zip(&texts[text][range]) {
+                    place.write(T::from(id));
+                }
+            },
+        )
+    }
+
+    /// Token types, 0 for padding.
+    #[must_use]
+    pub fn types<T: Item>(&self) -> Vec<T> {
+        let zero = |part: &Part| matches!(part, Part::Special(_, 0) | Part::Text(_, 0));
+        if self.parts.iter().all(zero) {
+            return vec![T::from(0); self.len()];
+        }
+        self.column(T::from(0), |_, kind| T::from(kind), |_, kind, _, places| fill(places, T::from(kind)))
+    }
+
+    /// 1 for ids, 0 for padding.
+    #[must_use]
+    pub fn mask<T: Item>(&self) -> Vec<T> {
+        self.column(T::from(0), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(1)))
+    }
+
+    /// 0 for ids of texts, 1 for special tokens and padding.
+    #[must_use]
+    pub fn special_mask<T: Item>(&self) -> Vec<T> {
+        self.column(T::from(1), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(0)))
+    }
+
+    /// Where each id comes from: its place among the ids of the first text, then of the second; -1 for all others.
+    ///
+    /// `firsts` are the numbers of ids before those of each text.
+    #[must_use]
+    pub fn sources(&self, firsts: &[i64]) -> Vec<i64> {
+        self.column(
+            -1,
+            |_, _| -1,
+            |text, _, range, places| {
+                for (place, at) in places.iter_mut().zip(range) {
+                    place.write(firsts[text] + at as i64);
+                }
+            },
+        )
+    }
+
+    /// Number of items of a column.
+    fn len(&self) -> usize {
+        self.row_offsets.last().copied().unwrap_or(0)
+    }
+
+    /// Writes one column of all rows: `special` gives the item of a special token, `text` fills *all* places of a range.
+    fn column<T: Item>(
+        &self,
+        pad: T,
+        special: impl Fn(i64, i64) -> T + Sync,
+        text: impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]) + Sync,
+    ) -> Vec<T> {
+        let (len, count) = (self.len(), self.windows.len());
+        let mut items = Vec::with_capacity(len);
+        let threads = if len < SERIAL_ITEMS { 1 } else { processors() };
+        let (mut rest, step) = (&mut items.spare_capacity_mut()[..len], count.div_ceil(threads).max(1));
+        std::thread::scope(|scope| {
+            for first in (0..count).step_by(step) {
+                let rows = first..(first + step).min(count);
+                let (out, after) = std::mem::take(&mut rest).split_at_mut(self.span(&rows));
+                rest = after;
+                let (special, text) = (&special, &text);
+                let write = move || self.write(rows, out, pad, special, text);
+                if first + step < count {
+                    scope.spawn(write);
+                } else {
+                    write();
+                }
+            }
+        });
+        // SAFETY: rows follow each other without a gap, and `write` fills every place of a row.
+        unsafe { items.set_len(len) };
+        items
+    }
+
+    fn span(&self, rows: &Range<usize>) -> usize {
+        self.row_offsets[rows.end] - self.row_offsets[rows.start]
+    }
+
+    fn write<T: Item>(
+        &self,
+        rows: Range<usize>,
+        mut out: &mut [MaybeUninit<T>],
+        pad: T,
+        special: &impl Fn(i64, i64) -> T,
+        text: &impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]),
+    ) {
+        for row in rows {
+            let (window, width) = (&self.windows[row], self.span(&(row..row + 1)));
+            let before = if self.left { width - self.width(window) } else { 0 };
+            let (mut places, rest) = out.split_at_mut(width);
+            out = rest;
+            places = put(places, before, |places| fill(places, pad));
+            for part in &self.parts {
+                places = match *part {
+                    Part::Special(id, kind) => put(places, 1, |places| fill(places, special(id, kind))),
+                    Part::Text(i, kind) => {
+                        let range = window.texts[i].clone();
+                        put(places, range.len(), |places| text(i, kind, range, places))
+                    }
+                };
+            }
+            fill(places, pad);
+        }
+    }
+}
+
+/// An integer that arrays are made of.
+pub trait Item: Copy + Send + Sync {
+    /// Makes one; ids and types fit into each.
+    fn from(value: impl Into<i64>) -> Self;
+}
+
+impl Item for i32 {
+    #[inline]
+    fn from(value: impl Into<i64>) -> Self {
+        value.into() as Self
+    }
+}
+
+impl Item for i64 {
+    #[inline]
+    fn from(value: impl Into<i64>) -> Self {
+        value.into()
+    }
+}
+
+fn fill<T: Copy>(places: &mut [MaybeUninit<T>], item: T) {
+    places.fill(MaybeUninit::new(item));
+}
+
+/// Fills the first `count` places and returns the others.
+fn put<T>(
+    places: &mut [MaybeUninit<T>],
+    count: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<T>]),
+) -> &mut [MaybeUninit<T>] {
+    let (first, rest) = places.split_at_mut(count);
+    fill(first);
+    rest
+}
+
+impl Truncation {
+    /// Appends the rows that one text or pair makes which does not fit.
+    fn cut(&self, sample: usize, texts: &[Range<usize>; 2], pair: bool, windows: &mut Vec<Window>) -> Result<()> {
+        let kept = self.kept(sample, texts[0].len(), pair.then(|| texts[1].len()))?;
+        if !self.overflow {
+            let texts = [0, 1].map(|i| texts[i].start..texts[i].start + kept[i].min(texts[i].len()));
+            windows.push(Window { sample, texts });
+            return Ok(());
+        }
+        let [a, b] = [self.windows(&texts[0], kept[0])?, self.windows(&texts[1], kept[1])?];
+        let mut push =
+            |a: &Range<usize>, b: &Range<usize>| windows.push(Window { sample, texts: [a.clone(), b.clone()] });
+        push(&a[0], &b[0]);
+        a[1..].iter().for_each(|a| b.iter().for_each(|b| push(a, b)));
+        b[1..].iter().for_each(|b| push(&a[0], b));
+        Ok(())
+    }
+
+    /// How many ids of each text a row keeps.
+    fn kept(&self, sample: usize, first: usize, second: Option<usize>) -> Result<[usize; 2]> {
+        let left = |other: usize| {
+            let kept = self.room.saturating_sub(other);
+            let nothing = Error::NothingLeft { row: sample, room: self.room, strategy: self.strategy.name() };
+            if kept == 0 { Err(nothing) } else { Ok(kept) }
+        };
+        match (self.strategy, second) {
+            _ if self.room == 0 => Ok([0, 0]),
+            (Strategy::OnlySecond, None) => Err(Error::NoSecondText { row: sample, room: self.room }),
+            (_, None) => Ok([self.room, 0]),
+            (Strategy::LongestFirst, Some(second)) => Ok(longest_first(first, second, self.room)),
+            (Strategy::OnlyFirst, Some(second)) => Ok([left(second)?, second]),
+            (Strategy::OnlySecond, Some(second)) => Ok([first, left(first)?]),
+        }
+    }
+
+    fn windows(&self, text: &Range<usize>, kept: usize) -> Result<Vec<Range<usize>>> {
+        if kept >= text.len() {
+            return Ok(vec![text.clone()]);
+        }
+        if kept == 0 {
+            return Ok(vec![text.start..text.start, text.clone()]);
+        }
+        if self.stride >= kept {
+            return Err(Error::StrideTooLong { stride: self.stride, kept });
+        }
+        let count = 1 + (text.len() - kept).div_ceil(kept - self.stride);
+        let starts = (0..count).map(|i| text.start + i * (kept - self.stride));
+        Ok(starts.map(|start| start..(start + kept).min(text.end)).collect())
+    }
+}
+
+/// Cuts the longer text down to the shorter one, then both.
+fn longest_first(first: usize, second: usize, room: usize) -> [usize; 2] {
+    let short = first.min(second);
+    let long = if short > room { short } else { short.max(room - short) };
+    let (short, long) = if short + long > room { (room / 2, room / 2 + room % 2) } else { (short, long) };
+    if first > second { [long, short] } else { [short, long] }
+}
