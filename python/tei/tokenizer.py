@@ -57,6 +57,7 @@ class Tokenizer(Fitting):
                 (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
                 for t in spec.added_tokens
             ],
+            trim=spec.template.trim,
         )
 
     @classmethod
