@@ -3,12 +3,12 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 BEHAVIORS = ["isolated", "removed", "contiguous", "merged_with_previous", "merged_with_next"]
 #: Letters with and without accents, marks of several classes, Hangul, ligatures, white space, signs, numbers.
 CHARACTERS = (
-    "aAbéÉßİﬁ½²٣Ⅷ1290 _-.,!$^`\t\n\r\x00\x01\x0b\x1c\x85\xa0\xad\u200b\u200d\u2028\u3000\ufeff\ufffd"
+    "aAbéÉĠßİﬁ½²٣Ⅷ1290 _-.,!$^`\t\n\r\x00\x01\x0b\x1c\x85\xa0\xad\u200b\u200d\u2028\u3000\ufeff\ufffd"
     "\u0301\u0323\u0345\u0344\u0f73\u302e\u05b0\u0903\u0e33\u20dd中豈日한\u1112\u1161\u11abﷺ㍿…«»、€≠Ωϓ\u0390Ǆ\U0001f600\U00020000"
     "\U0001d15e\u1e9b\u0958\u08d3\U0001e000"
 )
@@ -18,13 +18,14 @@ texts = st.lists(st.text(CHARACTERS, max_size=8) | st.sampled_from(PIECES) | st.
 snippets = st.text("abAé .-\u0301ﬁ", min_size=1, max_size=2)
 
 
+NORMALIZERS = ["Bert", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace", "Prepend"]
+PRE_TOKENIZERS = ["BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Punctuation", "Digits"]
+ENDS = [("[CLS]", 1), ("[SEP]", 2)]
+
+
 @st.composite
 def normalizer_parts(draw: st.DrawFn) -> Any:
-    kind = draw(
-        st.sampled_from(
-            ["Bert", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace", "Prepend"]
-        )
-    )
+    kind = draw(st.sampled_from(NORMALIZERS))
     if kind == "Bert":
         clean, chinese, lower = draw(st.tuples(*[st.booleans()] * 3))
         return normalizers.BertNormalizer(clean, chinese, draw(st.sampled_from([None, True, False])), lower)
@@ -39,7 +40,7 @@ def normalizer_parts(draw: st.DrawFn) -> Any:
 
 @st.composite
 def pre_tokenizer_parts(draw: st.DrawFn) -> Any:
-    kind = draw(st.sampled_from(["BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Punctuation", "Digits"]))
+    kind = draw(st.sampled_from(PRE_TOKENIZERS))
     if kind == "Punctuation":
         return pre_tokenizers.Punctuation(draw(st.sampled_from(BEHAVIORS)))
     if kind == "Digits":
@@ -51,6 +52,21 @@ def sequences(parts: st.SearchStrategy[Any], sequence: Any) -> st.SearchStrategy
     """Nothing, one part, or a sequence, sometimes within another."""
     flat = st.lists(parts, max_size=4).map(sequence)
     return st.none() | parts | flat | st.tuples(parts, flat).map(list).map(sequence)
+
+
+@st.composite
+def post_processors(draw: st.DrawFn) -> Any:
+    kind = draw(st.sampled_from([None, "Bert", "Roberta", "Template", "Sequence"]))
+    if kind == "Bert":
+        return processors.BertProcessing(ENDS[1], ENDS[0])
+    if kind == "Roberta":
+        return processors.RobertaProcessing(ENDS[1], ENDS[0], draw(st.booleans()), draw(st.booleans()))
+    if kind == "Template":
+        single = draw(st.sampled_from(["$A", "[CLS] $A [SEP]", "$A:3 [SEP]:2"]))
+        pair = draw(st.sampled_from(["$A $B", "[CLS] $A [SEP] $B:1 [SEP]:1", "$B:1 [CLS]:4 $A:2", "$A [SEP] $B [SEP]"]))
+        return processors.TemplateProcessing(single, pair, ENDS)
+    parts = [part for part in [draw(post_processors())] if kind and part is not None]
+    return processors.Sequence(parts) if kind else None
 
 
 added_tokens = st.builds(
@@ -68,19 +84,19 @@ added_tokens = st.builds(
 def tokenizers(draw: st.DrawFn) -> Tokenizer:
     """A tokenizer of `tokenizers` whose vocabulary knows most of the characters above, alone and in some pairs."""
     lengths = draw(st.sampled_from([3, 100]))
-    surfaces = [*CHARACTERS, *CHARACTERS.lower(), "ab", "e\u0301", "..", " a", "a "]
+    surfaces = [*CHARACTERS, *CHARACTERS.lower(), "ab", "e\u0301", "..", " a", "a ", "  ", "ĠĠ"]
     known = [s for s in dict.fromkeys(surfaces) if s != "İ"]
-    tokens = dict.fromkeys(["[UNK]", *known, *("##" + s for s in known)])
-    model = models.WordPiece(
-        {token: i for i, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=lengths
-    )
-    tokenizer = Tokenizer(model)
+    tokens = dict.fromkeys(["[UNK]", "[CLS]", "[SEP]", *known, *("##" + s for s in known)])
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=lengths))
     normalizer = draw(sequences(normalizer_parts(), normalizers.Sequence))
     pre_tokenizer = draw(sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence))
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     if pre_tokenizer is not None:
         tokenizer.pre_tokenizer = pre_tokenizer
+    if (post_processor := draw(post_processors())) is not None:
+        tokenizer.post_processor = post_processor
     for token in draw(st.lists(added_tokens, max_size=3, unique_by=lambda token: _matched(token, normalizer))):
         # `tokenizers` panics on tokens that normalize to nothing.
         if _matched(token, normalizer):

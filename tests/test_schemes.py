@@ -1,16 +1,20 @@
 """Rules other than BERT's: equal to Hugging Face `tokenizers` for any combination of components."""
 
-import json
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from schemes import texts
+from schemes import normalizer_parts, pre_tokenizer_parts, sequences, texts
 from schemes import tokenizers as random_tokenizers
+from tokenizers import normalizers, pre_tokenizers
 
-from tei import Scheme, Tokenizer
+from tei import InvalidInputError, Scheme, Tokenizer, UnsupportedError, _core, count_words
+from tei.components import read_scheme, write_scheme
+from tei.pretrained import read_pretrained
 
 
 def assert_equal(tok: Tokenizer, oracle: tokenizers.Tokenizer, text: str) -> None:
@@ -21,8 +25,59 @@ def assert_equal(tok: Tokenizer, oracle: tokenizers.Tokenizer, text: str) -> Non
     assert tok.encode_batch([text]).to_list() == [want.ids]
 
 
+def scheme_of(normalizer: Any, pre_tokenizer: Any) -> Scheme:
+    oracle = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+    oracle.normalizer, oracle.pre_tokenizer = normalizer, pre_tokenizer
+    return Tokenizer.from_pretrained(oracle).scheme
+
+
 @given(random_tokenizers(), st.lists(texts, min_size=1, max_size=8))
 def test_any_rules_equal_those_of_tokenizers(oracle: tokenizers.Tokenizer, texts: list[str]) -> None:
     tok = Tokenizer.from_pretrained(oracle)
     for text in texts:
         assert_equal(tok, oracle, text)
+    # Texts are scanned several at once, and cut where they are long.
+    batch = [*texts, " ".join(texts * 40), "", "".join(texts * 20)]
+    assert tok.encode_batch(batch).to_list() == [e.ids for e in oracle.encode_batch(batch, add_special_tokens=False)]
+
+
+@given(random_tokenizers(), texts, texts, st.booleans())
+def test_any_template_equals_that_of_tokenizers(
+    oracle: tokenizers.Tokenizer, text: str, pair: str, special: bool
+) -> None:
+    tok = Tokenizer.from_pretrained(oracle)
+    for parts in ([text], [text, pair]):
+        want = oracle.encode(*parts, add_special_tokens=special)
+        got = tok(*parts, add_special_tokens=special)
+        assert (got.input_ids, got.token_type_ids) == (want.ids, want.type_ids)
+
+
+@given(random_tokenizers(), texts)
+def test_what_is_saved_is_the_same_tokenizer(
+    tmp_path_factory: pytest.TempPathFactory, oracle: tokenizers.Tokenizer, text: str
+) -> None:
+    tok, directory = Tokenizer.from_pretrained(oracle), tmp_path_factory.mktemp("saved")
+    tok.save(directory)
+    again = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+    assert again.get_vocab() == oracle.get_vocab()
+    assert_equal(Tokenizer.load(directory), again, text)
+    assert_equal(tok, again, text)
+    assert Scheme.from_json(tok.scheme.to_json()) == tok.scheme
+
+
+@given(sequences(normalizer_parts(), normalizers.Sequence), sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence), texts)
+def test_words_are_counted_as_tokenizers_splits_them(normalizer: Any, pre_tokenizer: Any, text: str) -> None:
+    scheme = scheme_of(normalizer, pre_tokenizer)
+    normalized = normalizer.normalize_str(text) if normalizer else text
+    assert _core.normalize(text, scheme.rules) == normalized
+    words = [word for word, _ in pre_tokenizer.pre_tokenize_str(normalized)] if pre_tokenizer else [normalized]
+    want = Counter(filter(None, words))
+    counter = _core.WordCounter()
+    counter.add(Tokenizer.from_pretrained(bare(normalizer, pre_tokenizer)).encoder, [text], 1)
+    assert dict(counter.finish().most_common()) == want
+
+
+def bare(normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
+    oracle = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+    oracle.normalizer, oracle.pre_tokenizer = normalizer, pre_tokenizer
+    return oracle

@@ -58,6 +58,7 @@ class Coding:
                 (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
                 for t in spec.added_tokens
             ],
+            trim=spec.template.trim,
         )
 
     @property

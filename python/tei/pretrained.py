@@ -165,6 +165,10 @@ def from_tokenizer_json(
         raise FileFormatError(msg)
     added = document.get("added_tokens", [])
     tokens = _dense(model["vocab"], {token["content"]: token["id"] for token in added}, place)
+    template = read_template(document.get("post_processor"), place)
+    if strange := [token for token in template.tokens if token not in set(tokens)]:
+        msg = f"{place} puts {strange} around texts, which its vocabulary lacks: add them, or another post-processor"
+        raise VocabularyError(msg)
     declared = {
         **{role: config.get(role) for role in ROLES},
         **{role: roles.get(role) for role in ROLES if role in roles},
@@ -175,7 +179,7 @@ def from_tokenizer_json(
         tokens=tokens,
         scheme=scheme,
         added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
-        template=read_template(document.get("post_processor"), place),
+        template=template,
         roles={**known, **found, "unk_token": scheme.unknown_token},
         cleanup=bool((document.get("decoder") or {}).get("cleanup", True)),
         extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},

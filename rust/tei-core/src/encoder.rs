@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
+use crate::blanks;
 use crate::encoding::Encoding;
 use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
@@ -27,6 +28,8 @@ pub struct Encoder {
     rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
+    /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
+    trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
 }
 
@@ -51,7 +54,14 @@ impl Encoder {
             trie.remove(position, surface.as_bytes());
         }
         let added = AddedTokens::new(added, &rules)?;
-        Ok(Self { vocabulary, trie, rules, added, max_word_chars, workers: Mutex::default() })
+        Ok(Self { vocabulary, trie, rules, added, max_word_chars, trim: None, workers: Mutex::default() })
+    }
+
+    /// The same encoder with offsets that leave out the blanks at a token's ends; one before the first token stays if
+    /// the inner value says so, None leaves nothing out.
+    #[must_use]
+    pub fn trimming(self, trim: Option<bool>) -> Self {
+        Self { trim, ..self }
     }
 
     /// The vocabulary.
@@ -164,15 +174,29 @@ impl Encoder {
     pub fn encode_aligned(&self, text: &str) -> Encoding {
         let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
-            Part::Token(id, range) => encoding.push_word(&[(id, range.start, range.end)]),
-            Part::Word(chars) => encoding.push_word(&self.encode_word_aligned(chars)),
+            Part::Token(id, range, ends) => {
+                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
+                encoding.push_word(&[(id, start, end)]);
+            }
+            Part::Word(chars) => {
+                let mut pieces = self.encode_word_aligned(chars);
+                for (i, (id, start, end)) in pieces.iter_mut().enumerate().filter(|_| self.trim.is_some()) {
+                    let ends = blanks::at_ends(self.vocabulary.token(*id).chars());
+                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.ids.is_empty() && i == 0);
+                }
+                encoding.push_word(&pieces);
+            }
         });
         encoding
     }
 
+    fn trimmed(&self, text: &str, span: (usize, usize), ends: (usize, usize), first: bool) -> (usize, usize) {
+        self.trim.map_or(span, |keep| blanks::trim(text, span, ends, keep && (first || span.0 == 0)))
+    }
+
     fn visit_exactly(&self, text: &str, mut visit: impl FnMut(Part)) {
         self.added.split_raw(text, |segment| match segment {
-            Segment::Token(id, range) => visit(Part::Token(id, range)),
+            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), blanks::at_ends(text[range].chars()))),
             Segment::Text(range) => {
                 let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
@@ -184,7 +208,10 @@ impl Encoder {
         let (text, owners) = flatten(chars);
         let part = |range: Range<usize>| &chars[owners[range.start]..=owners[range.end - 1]];
         self.added.split_normalized(&text, |segment| match segment {
-            Segment::Token(id, range) => visit(Part::Token(id, source_span(part(range)))),
+            Segment::Token(id, range) => {
+                let chars = part(range);
+                visit(Part::Token(id, source_span(chars), blanks::at_ends(chars.iter().map(|a| a.c))));
+            }
             Segment::Text(range) => {
                 let chars = part(range);
                 self.rules.split(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
@@ -221,7 +248,8 @@ impl Encoder {
 
 /// What the exact path meets in a text.
 enum Part<'a> {
-    Token(TokenId, Range<usize>),
+    /// An added token, its span in the source, and the blanks its text begins and ends with.
+    Token(TokenId, Range<usize>, (usize, usize)),
     Word(&'a [AlignedChar]),
 }
 

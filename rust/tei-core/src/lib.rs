@@ -1,7 +1,8 @@
 //! Sub-word vocabularies that are induced from data, encode by longest match and keep adapting.
 //!
-//! Text → [`steps`] of normalization → normalized text → [`splits`] into words → longest match over a [`trie`] → tokens → ids.
+//! Text → [`steps`] → normalized text → [`splits`] → words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
+pub mod blanks;
 pub mod boundaries;
 pub mod decoder;
 pub mod encoder;

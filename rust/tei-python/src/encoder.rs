@@ -32,8 +32,10 @@ impl Encoder {
     /// Compiles a vocabulary (tokens in id order) and its rules.
     ///
     /// rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
+    /// trim: whether offsets leave out the blanks at a token's ends (not None), and whether one before the first stays.
     #[new]
-    #[pyo3(signature = (tokens, *, unknown_token, continuation_prefix, rules, max_word_chars, added_tokens))]
+    #[pyo3(signature = (tokens, *, unknown_token, continuation_prefix, rules, max_word_chars, added_tokens, trim=None))]
+    #[expect(clippy::too_many_arguments, reason = "the fields of a tokenizer, by name")]
     fn new(
         py: Python<'_>,
         tokens: Vec<String>,
@@ -42,11 +44,12 @@ impl Encoder {
         rules: (Vec<Vec<String>>, Vec<Vec<String>>),
         max_word_chars: usize,
         added_tokens: Vec<Added>,
+        trim: Option<bool>,
     ) -> PyResult<Self> {
         let added = added_tokens.into_iter().map(added_token).collect();
         let core = py.detach(|| {
             let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
-            Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars)
+            Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars).map(|core| core.trimming(trim))
         });
         Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }
