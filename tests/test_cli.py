@@ -74,6 +74,13 @@ def test_report_shows_usage_and_curve(run, lines, minilm, tmp_path):
     assert (tmp_path / "curve.svg").read_text("utf-8").startswith("<?xml")
 
 
+def test_bench_measures_every_encoder(run, lines, minilm):
+    status, out, _ = run("bench", minilm, "--data", lines, "--rounds", 1, "--megabytes", 0.01)
+    assert status == 0
+    for part in ("MB/s", "tei ", "tokenizers", "100.0000%"):
+        assert part in out
+
+
 def test_adapt_writes_a_directory_that_transformers_opens(run, lines, minilm, tmp_path):
     transformers = pytest.importorskip("transformers")
     out = tmp_path / "adapted"
@@ -120,7 +127,7 @@ def test_wrong_usage_has_status_2(run):
 def test_help_names_every_command(run):
     status, out, _ = run("--help")
     assert status == 0
-    assert all(name in out for name in ("adapt", "train", "encode", "report", "demo"))
+    assert all(name in out for name in ("adapt", "train", "encode", "report", "bench", "demo"))
 
 
 @pytest.mark.parametrize(("package", "extra"), [("typer", "cli"), ("rich", "cli"), ("torch", "torch")])

@@ -68,11 +68,16 @@ def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
     ("section", "value", "match"),
     [
         ("model", {"type": "BPE", "vocab": {}, "merges": []}, "model of kind BPE.*supported is WordPiece"),
-        ("normalizer", {"type": "NFKC"}, "normalizer of kind NFKC"),
+        ("normalizer", {"type": "Nmt"}, "normalizer of kind Nmt.*supported is BertNormalizer, NFC"),
+        ("normalizer", {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Nmt"}]}, "of kind Nmt"),
+        ("normalizer", {"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"}, "Replace pattern of kind Regex"),
+        ("normalizer", {"type": "Replace", "pattern": {"String": ""}, "content": "b"}, 'normalizer step "Replace'),
         ("pre_tokenizer", {"type": "Metaspace"}, "pre-tokenizer of kind Metaspace"),
-        ("pre_tokenizer", None, "pre-tokenizer of kind None"),
+        ("pre_tokenizer", {"type": "Punctuation", "behavior": "Odd"}, 'pre-tokenizer step "Punctuation Odd"'),
         ("decoder", {"type": "ByteLevel"}, "decoder of kind ByteLevel"),
         ("post_processor", {"type": "ByteLevel"}, "post-processor of kind ByteLevel"),
+        ("post_processor", {"type": "Sequence", "processors": [{"type": "ByteLevel"}]}, "of kind ByteLevel"),
+        ("post_processor", {"type": "Sequence", "processors": [{}, {}]}, "kind Sequence of 2"),
     ],
 )
 def test_unsupported_components_are_named(

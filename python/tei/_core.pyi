@@ -18,11 +18,11 @@ class Encoder:
     Encodes text by longest match; immutable, safe to share between threads.
     """
     def __len__(self, /) -> int: ...
-    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, normalizer: tuple[bool, bool, bool, bool], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
+    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
         """
         Compiles a vocabulary (tokens in id order) and its rules.
 
-        normalizer: `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+        rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
         """
     def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
         """
@@ -149,9 +149,9 @@ def hold_out(counts: WordCounts, share: SupportsFloat | SupportsIndex, seed: Sup
     Splits counts into the larger part and a part of about `share`, the same for the same seed.
     """
 
-def normalize(text: str, switches: tuple[bool, bool, bool, bool]) -> str:
+def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]]) -> str:
     """
-    A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+    A text as words see it; the rules are those an encoder takes.
     """
 
 def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:

@@ -52,7 +52,7 @@ class Coding:
             list(spec.tokens),
             unknown_token=spec.scheme.unknown_token,
             continuation_prefix=spec.scheme.continuation_prefix,
-            normalizer=spec.scheme.normalizer,
+            rules=spec.scheme.rules,
             max_word_chars=spec.scheme.max_word_chars,
             added_tokens=[
                 (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)

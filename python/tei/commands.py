@@ -134,6 +134,27 @@ def report(
 
 
 @app.command()
+def bench(
+    tokenizer: Annotated[Path, typer.Argument(help="Tokenizer or model directory, tokenizer.json or vocab.txt.")],
+    data: Data,
+    field: Field = None,
+    threads: Annotated[int, typer.Option(min=1, help="Processors to use.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each encoder.")] = 5,
+    megabytes: Annotated[float, typer.Option(min=0, help="Measure on the first so many MB of text.")] = 10.0,
+) -> None:
+    """Measure the speed of encoding a text file, beside every other WordPiece encoder that is installed."""
+    from tei.bench import compare, first_megabytes, measured_table
+
+    opened = Tokenizer.from_pretrained(tokenizer)
+    texts = first_megabytes(read_texts(data, field=field), megabytes)
+    with _step(f"measuring on {len(texts):,} texts"):
+        measured, refused = compare(opened, texts, threads=threads, rounds=rounds)
+    console.print(measured_table(measured, title=f"{data}, {threads} thread{'s' * (threads > 1)}"))
+    for name, reason in refused.items():
+        notes.print(f"{name} {reason}", highlight=False, markup=False)
+
+
+@app.command()
 def demo(
     picture: Annotated[Path, typer.Option(help="File for the picture of the size curve.")] = Path("tei-size-curve.png"),
     no_picture: Annotated[bool, typer.Option("--no-picture", help="Write no picture.")] = False,

@@ -201,7 +201,7 @@ def _bare_encoder(scheme: Scheme) -> _core.Encoder:
         [scheme.unknown_token],
         unknown_token=scheme.unknown_token,
         continuation_prefix=scheme.continuation_prefix,
-        normalizer=scheme.normalizer,
+        rules=scheme.rules,
         max_word_chars=scheme.max_word_chars,
         added_tokens=[],
     )

@@ -5,18 +5,18 @@ refused by name, never dropped.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tei.components import read_scheme, read_template, write_scheme
 from tei.errors import FileFormatError, UnsupportedError, VocabularyError
 from tei.scheme import Scheme
-from tei.special_tokens import ROLES, AddedToken, Part, Template
+from tei.special_tokens import ROLES, AddedToken, Template
 
 __all__ = ["TokenizerSpec", "read_pretrained", "to_tokenizer_config", "to_tokenizer_json"]
 
-KINDS = "WordPiece with BertNormalizer and BertPreTokenizer"
 BERT_ROLES = {
     "unk_token": "[UNK]",
     "pad_token": "[PAD]",
@@ -159,7 +159,7 @@ def from_tokenizer_json(
     if not isinstance(model, dict) or not isinstance(document.get("added_tokens", []), list):
         msg = f"{place} has no model section: it is not a tokenizer.json; save the tokenizer again"
         raise FileFormatError(msg)
-    _require(model.get("type", "WordPiece"), "WordPiece", "model", place)
+    scheme = read_scheme(document, place)
     if not isinstance(model.get("vocab"), dict):
         msg = f"{place} has no vocabulary in its model section: save the tokenizer again"
         raise FileFormatError(msg)
@@ -170,24 +170,17 @@ def from_tokenizer_json(
         **{role: roles.get(role) for role in ROLES if role in roles},
     }
     found = {role: _content(token) for role, token in declared.items() if token and _content(token) in set(tokens)}
-    unknown = str(model.get("unk_token", "[UNK]"))
     known = {role: token for role, token in BERT_ROLES.items() if token in {entry["content"] for entry in added}}
     return TokenizerSpec(
         tokens=tokens,
-        scheme=_scheme(document, model, place),
+        scheme=scheme,
         added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
-        template=_template(document.get("post_processor"), place),
-        roles={**known, **found, "unk_token": unknown},
+        template=read_template(document.get("post_processor"), place),
+        roles={**known, **found, "unk_token": scheme.unknown_token},
         cleanup=bool((document.get("decoder") or {}).get("cleanup", True)),
         extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},
         config=config,
     )
-
-
-def _require(kind: Any, supported: str, component: str, place: str) -> None:
-    if kind != supported:
-        msg = f"{place} has a {component} of kind {kind}, which tei cannot reproduce yet: supported is {KINDS}"
-        raise UnsupportedError(msg)
 
 
 def _content(token: Any) -> str:
@@ -207,47 +200,9 @@ def _dense(vocab: Mapping[str, int], added: Mapping[str, int], place: str) -> tu
     return tuple(by_id[i] for i in range(len(by_id)))
 
 
-def _scheme(document: Mapping[str, Any], model: Mapping[str, Any], place: str) -> Scheme:
-    normalizer = document.get("normalizer") or {"type": None}
-    _require(normalizer.get("type"), "BertNormalizer", "normalizer", place)
-    _require((document.get("pre_tokenizer") or {}).get("type"), "BertPreTokenizer", "pre-tokenizer", place)
-    decoder = document.get("decoder") or {"type": "WordPiece"}
-    _require(decoder.get("type"), "WordPiece", "decoder", place)
-    lowercase = bool(normalizer.get("lowercase", True))
-    accents = normalizer.get("strip_accents")
-    return Scheme(
-        clean_text=bool(normalizer.get("clean_text", True)),
-        split_ideographs=bool(normalizer.get("handle_chinese_chars", True)),
-        strip_accents=lowercase if accents is None else bool(accents),
-        lowercase=lowercase,
-        continuation_prefix=str(model.get("continuing_subword_prefix", "##")),
-        unknown_token=str(model.get("unk_token", "[UNK]")),
-        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
-    )
-
-
 def _added_token(token: Mapping[str, Any], vocab: Mapping[str, int]) -> AddedToken:
     names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
     return AddedToken(**{name: token[name] for name in names}, in_model=token["content"] in vocab)
-
-
-def _template(processor: Mapping[str, Any] | None, place: str) -> Template:
-    if processor is None:
-        return Template()
-    if processor.get("type") == "BertProcessing":
-        return Template.bert(processor["cls"][0], processor["sep"][0])
-    _require(processor.get("type"), "TemplateProcessing", "post-processor", place)
-    specials = processor["special_tokens"]
-    return Template(
-        *(tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair"))
-    )
-
-
-def _parts(part: Mapping[str, Any], specials: Mapping[str, Any]) -> Sequence[Part]:
-    if "Sequence" in part:
-        return [Part(text="AB".index(part["Sequence"]["id"]), type_id=part["Sequence"]["type_id"])]
-    special = part["SpecialToken"]
-    return [Part(token=token, type_id=special["type_id"]) for token in specials[special["id"]]["tokens"]]
 
 
 def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
@@ -263,15 +218,8 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
         "truncation": spec.extras.get("truncation"),
         "padding": padding,
         "added_tokens": sorted((t.to_dict(vocab[t.content]) for t in spec.added_tokens), key=lambda t: int(t["id"])),
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": scheme.clean_text,
-            "handle_chinese_chars": scheme.split_ideographs,
-            "strip_accents": scheme.strip_accents,
-            "lowercase": scheme.lowercase,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": spec.template.to_dict(vocab) if spec.template.tokens else None,
+        **write_scheme(scheme),
+        "post_processor": spec.template.to_dict(vocab),
         "decoder": {"type": "WordPiece", "prefix": scheme.continuation_prefix, "cleanup": spec.cleanup},
         "model": {
             "type": "WordPiece",
@@ -289,11 +237,11 @@ def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:
     decoder = {str(vocab[t.content]): t.to_dict(vocab[t.content]) for t in spec.added_tokens}
     for entry in decoder.values():
         del entry["id"]
-    defaults = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "do_lower_case": spec.scheme.lowercase,
-        "strip_accents": spec.scheme.strip_accents,
-        "tokenize_chinese_chars": spec.scheme.split_ideographs,
-        "clean_up_tokenization_spaces": spec.cleanup,
-    }
+    defaults = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": spec.cleanup}
+    if spec.scheme.normalizer is None:
+        defaults |= {
+            "do_lower_case": spec.scheme.lowercase,
+            "strip_accents": spec.scheme.strip_accents,
+            "tokenize_chinese_chars": spec.scheme.split_ideographs,
+        }
     return {**defaults, **spec.config, **spec.roles, "added_tokens_decoder": decoder}

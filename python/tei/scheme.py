@@ -1,19 +1,32 @@
 """How text becomes words: the rules a vocabulary is induced by and encodes with."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from tei.errors import InvalidInputError
 
-__all__ = ["Scheme"]
+__all__ = ["Scheme", "Steps"]
+
+#: Steps of a normalizer or a pre-tokenizer, each its name and its arguments.
+Steps = tuple[tuple[str, ...], ...]
+
+#: The switches of BERT's normalizer, in the order they take effect, with the names `tokenizers` uses.
+SWITCHES = {
+    "clean_text": "clean_text",
+    "split_ideographs": "handle_chinese_chars",
+    "strip_accents": "strip_accents",
+    "lowercase": "lowercase",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
     """Normalizer, pre-tokenizer and the marks of a vocabulary; immutable.
 
-    Build one with [`Scheme.bert`][tei.scheme.Scheme.bert].
+    [`Scheme.bert`][tei.scheme.Scheme.bert] gives the rules of BERT. Other rules are steps with the names and the exact
+    meaning that they have in Hugging Face `tokenizers`, taken one after the other; an empty tuple is no step at all.
 
     Attributes:
         clean_text: Remove control characters, turn white space into blanks.
@@ -23,6 +36,18 @@ class Scheme:
         continuation_prefix: What a token begins with that continues a word.
         unknown_token: The token for a word that cannot be spelled.
         max_word_chars: A word of more characters is unknown.
+        normalizer: `("NFC",)`, `("NFD",)`, `("NFKC",)`, `("NFKD",)`, `("Lowercase",)`, `("StripAccents",)`,
+            `("Strip", "left", "right")`, `("Replace", old, new)`, `("Prepend", text)`, or `("BertNormalizer",
+            "clean_text", "handle_chinese_chars", "strip_accents", "lowercase")` with the switches that are on. If None,
+            BERT's with the four switches above, which are off otherwise.
+        pre_tokenizer: `("BertPreTokenizer",)`, `("Whitespace",)`, `("WhitespaceSplit",)`, `("Digits",)`, `("Digits",
+            "individual_digits")`, or `("Punctuation", behavior)` with `Isolated`, `Removed`, `Contiguous`,
+            `MergedWithPrevious` or `MergedWithNext`. If None, BERT's.
+
+    Example:
+        >>> scheme = Scheme(normalizer=[["NFKC"], ["Lowercase"]], pre_tokenizer=[["Whitespace"], ["Digits"]])
+        >>> scheme.normalizer
+        (('NFKC',), ('Lowercase',))
     """
 
     clean_text: bool = True
@@ -32,6 +57,8 @@ class Scheme:
     continuation_prefix: str = "##"
     unknown_token: str = "[UNK]"
     max_word_chars: int = 100
+    normalizer: Steps | None = None
+    pre_tokenizer: Steps | None = None
 
     def __post_init__(self) -> None:
         if not self.continuation_prefix:
@@ -40,6 +67,12 @@ class Scheme:
         if self.max_word_chars < 1:
             msg = f"max_word_chars is {self.max_word_chars}, must be at least 1"
             raise InvalidInputError(msg)
+        fixed: dict[str, Any] = {name: _frozen(getattr(self, name), name) for name in ("normalizer", "pre_tokenizer")}
+        if self.normalizer is not None:
+            # Equal rules are equal schemes: what has no effect has one value.
+            fixed.update(dict.fromkeys(SWITCHES, False))
+        for name, value in fixed.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def bert(cls, *, lowercase: bool = True, strip_accents: bool | None = None) -> Self:
@@ -58,13 +91,20 @@ class Scheme:
         return cls(lowercase=lowercase, strip_accents=lowercase if strip_accents is None else strip_accents)
 
     @property
-    def normalizer(self) -> tuple[bool, bool, bool, bool]:
-        """The four switches in the order the core takes them."""
-        return self.clean_text, self.split_ideographs, self.strip_accents, self.lowercase
+    def rules(self) -> tuple[Steps, Steps]:
+        """All steps of the normalizer and of the pre-tokenizer, as the core takes them.
+
+        Example:
+            >>> Scheme.bert(lowercase=False).rules
+            ((('BertNormalizer', 'clean_text', 'handle_chinese_chars'),), (('BertPreTokenizer',),))
+        """
+        switches = (name for field, name in SWITCHES.items() if getattr(self, field))
+        normalizer = (("BertNormalizer", *switches),) if self.normalizer is None else self.normalizer
+        return normalizer, (("BertPreTokenizer",),) if self.pre_tokenizer is None else self.pre_tokenizer
 
     def to_json(self) -> str:
         """The scheme as canonical JSON: equal schemes give equal strings."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -79,3 +119,14 @@ class Scheme:
         except TypeError as error:
             msg = f"scheme {text!r} does not fit this version of tei: {error}"
             raise InvalidInputError(msg) from error
+
+
+def _frozen(steps: Iterable[Iterable[str]] | None, name: str) -> Steps | None:
+    if steps is None:
+        return None
+    frozen = tuple(step if isinstance(step, str) else tuple(step) for step in steps)
+    strange = next((step for step in frozen if isinstance(step, str) or not all(isinstance(w, str) for w in step)), None)
+    if strange is not None:
+        msg = f"{name} has the step {strange!r}: a step is a tuple of str, its name and its arguments"
+        raise InvalidInputError(msg)
+    return frozen

@@ -60,10 +60,13 @@ class Template:
     Attributes:
         single: Parts around one text.
         pair: Parts around two.
+        trim: Whether offsets leave out the blanks at the ends of a token: None for no, and if they do, whether a blank
+            before the first token stays in; as `RobertaProcessing` does with `trim_offsets` and `add_prefix_space`.
     """
 
     single: tuple[Part, ...] = (Part(text=0),)
     pair: tuple[Part, ...] = (Part(text=0), Part(text=1, type_id=1))
+    trim: bool | None = None
 
     @classmethod
     def bert(cls, cls_token: str = "[CLS]", sep_token: str = "[SEP]") -> Self:
@@ -76,13 +79,34 @@ class Template:
         single = (Part(token=cls_token), Part(text=0), Part(token=sep_token))
         return cls(single, (*single, Part(text=1, type_id=1), Part(token=sep_token, type_id=1)))
 
+    @classmethod
+    def roberta(cls, cls_token: str = "<s>", sep_token: str = "</s>", *, trim: bool | None = None) -> Self:
+        """`<s> A </s>` and `<s> A </s> </s> B </s>`, all of token type 0.
+
+        Example:
+            >>> [part.token or "AB"[part.text] for part in Template.roberta().pair]
+            ['<s>', 'A', '</s>', '</s>', 'B', '</s>']
+        """
+        single = (Part(token=cls_token), Part(text=0), Part(token=sep_token))
+        return cls(single, (*single, Part(token=sep_token), Part(text=1), Part(token=sep_token)), trim)
+
     @property
     def tokens(self) -> tuple[str, ...]:
         """The special tokens it uses, each once."""
         return tuple(dict.fromkeys(part.token for part in (*self.single, *self.pair) if part.token is not None))
 
-    def to_dict(self, vocab: Mapping[str, int]) -> dict[str, Any]:
+    def to_dict(self, vocab: Mapping[str, int]) -> dict[str, Any] | None:
         """As `tokenizer.json` writes it."""
+        if self == Template():
+            return None
+        if self.trim is not None:
+            ends = {"cls": self.single[0].token, "sep": self.single[-1].token}
+            return {
+                "type": "RobertaProcessing",
+                **{name: [token, vocab[token]] for name, token in ends.items() if token},
+                "trim_offsets": True,
+                "add_prefix_space": self.trim,
+            }
         special = {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in self.tokens}
         parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("single", "pair")}
         return {"type": "TemplateProcessing", **parts, "special_tokens": special}

@@ -87,7 +87,7 @@ def _check_special_tokens(special: Sequence[str], scheme: Scheme) -> None:
         raise VocabularyError(msg)
     seen: dict[str, str] = {}
     for token in special:
-        key = _core.normalize(token, scheme.normalizer).strip()
+        key = _core.normalize(token, scheme.rules).strip()
         if not key:
             msg = f"special token {token!r} is empty once normalized: give it visible characters"
             raise VocabularyError(msg)

@@ -1,7 +1,8 @@
 //! Writes the Unicode tables of `src/unicode.rs`: one two-stage table for each way of folding a character.
 //!
-//! Equal ids need equal data, so the properties come from the crates that Hugging Face `tokenizers` is built on
-//! (categories and normalization of Unicode 8 and 9). They are looked up here, at build time, and never while encoding.
+//! Equal ids need equal data, so the properties come from the crates that Hugging Face `tokenizers` is built on: the
+//! categories and normalization of Unicode 8 and 9, the `\w` of the newest regex crate, the standard library. They are
+//! looked up here, at build time, and never while encoding.
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -15,6 +16,7 @@ const IDEOGRAPH: u32 = 1 << 26;
 const PUNCTUATION: u32 = 1 << 27;
 const NONSTARTER: u32 = 1 << 28;
 const WORD: u32 = 1 << 29;
+const NUMERIC: u32 = 1 << 30;
 const HANGUL: u32 = 7;
 const BLOCK: usize = 128;
 
@@ -26,11 +28,6 @@ fn is_ideograph(c: char) -> bool {
 
 fn is_control(c: char) -> bool {
     c == '\0' || c == '\u{FFFD}' || (!matches!(c, '\t' | '\n' | '\r') && c.is_other())
-}
-
-fn is_word(c: char) -> bool {
-    let joiner = matches!(c, '\u{200C}' | '\u{200D}');
-    c.is_alphabetic() || c.is_mark() || c.is_number_decimal_digit() || c.is_punctuation_connector() || joiner
 }
 
 fn punctuation(c: char) -> u32 {
@@ -59,8 +56,11 @@ fn flags(c: char, strip: bool) -> u32 {
     if is_ideograph(c) {
         flags |= IDEOGRAPH;
     }
-    if is_word(c) {
+    if regex_syntax::is_word_character(c) {
         flags |= WORD;
+    }
+    if c.is_numeric() {
+        flags |= NUMERIC;
     }
     let mut moves = false;
     decompose_canonical(c, |d| {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
-use crate::normalizer::{AlignedChar, Normalizer};
+use crate::rules::Rules;
 use crate::unicode::Folding;
 use crate::{Error, Result, TokenId};
 
@@ -57,17 +57,17 @@ struct Matcher {
 }
 
 impl AddedTokens {
-    /// Compiles `tokens` for texts that `normalizer` normalizes.
+    /// Compiles `tokens` for texts that `rules` normalize.
     ///
     /// # Errors
     /// [`Error::EmptyAddedToken`] if a token's content is empty.
-    pub fn new(tokens: Vec<AddedToken>, normalizer: Normalizer) -> Result<Self> {
+    pub fn new(tokens: Vec<AddedToken>, rules: &Rules) -> Result<Self> {
         if let Some(token) = tokens.iter().find(|token| token.content.is_empty()) {
             return Err(Error::EmptyAddedToken { id: token.id });
         }
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
-        let late: Vec<_> = late.into_iter().map(|token| normalize(token, normalizer)).collect();
-        let evidence = late.iter().map(|token| evidence(&token.content)).collect();
+        let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
+        let evidence = late.iter().map(|token| evidence(&token.content).filter(|_| rules.is_bert())).collect();
         Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence })
     }
 
@@ -98,13 +98,13 @@ impl AddedTokens {
     }
 }
 
-fn normalize(mut token: AddedToken, normalizer: Normalizer) -> AddedToken {
-    let content = normalizer.normalize(&token.content, 0).iter().map(|a| a.c).collect();
+fn normalize(mut token: AddedToken, rules: &Rules) -> AddedToken {
+    let content = rules.normalize(&token.content, 0).iter().map(|a| a.c).collect();
     token.content = content;
     token
 }
 
-/// Punctuation that only itself normalizes to: letters have capitals and accents, and the five excepted signs are what
+/// Punctuation that only itself normalizes to under BERT's rules: letters have capitals and accents, and the five excepted signs are what
 /// U+037E, U+1FEF, U+2260, U+226E and U+226F decompose to.
 fn evidence(content: &str) -> Option<u8> {
     content.bytes().find(|b| b.is_ascii_punctuation() && !b";`=<>".contains(b))
@@ -175,20 +175,16 @@ fn split(matcher: Option<&Matcher>, text: &str, mut segment: impl FnMut(Segment)
     }
 }
 
-/// The text of normalized characters, and for each of its bytes the character it belongs to.
-#[must_use]
-pub fn flatten(chars: &[AlignedChar]) -> (String, Vec<usize>) {
-    let text: String = chars.iter().map(|a| a.c).collect();
-    let owners = chars.iter().enumerate().flat_map(|(i, a)| std::iter::repeat_n(i, a.c.len_utf8())).collect();
-    (text, owners)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::normalizer::Normalizer;
+    use crate::splits::Splitter;
+    use crate::steps::Step;
 
-    const UNCASED: Normalizer =
-        Normalizer { clean_text: true, split_ideographs: true, strip_accents: true, lowercase: true };
+    fn uncased() -> Rules {
+        Rules::new(vec![Step::Bert(Normalizer::from_switches([true; 4]))], Splitter::bert())
+    }
 
     fn token(content: &str) -> AddedToken {
         let flags = (false, false, false, false);
@@ -197,7 +193,7 @@ mod tests {
     }
 
     fn found(token: AddedToken, text: &str) -> Vec<(usize, usize)> {
-        let added = AddedTokens::new(vec![token], UNCASED).expect("valid");
+        let added = AddedTokens::new(vec![token], &uncased()).expect("valid");
         let mut ranges = Vec::new();
         added.split_raw(text, |segment| {
             if let Segment::Token(_, range) = segment {
@@ -233,6 +229,6 @@ mod tests {
 
     #[test]
     fn an_empty_token_is_refused() {
-        assert_eq!(AddedTokens::new(vec![token("")], UNCASED).err(), Some(Error::EmptyAddedToken { id: 7 }));
+        assert_eq!(AddedTokens::new(vec![token("")], &uncased()).err(), Some(Error::EmptyAddedToken { id: 7 }));
     }
 }

@@ -5,14 +5,15 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use crate::added_tokens::{AddedToken, AddedTokens, Segment, flatten};
+use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::encoding::Encoding;
-use crate::normalizer::{AlignedChar, Normalizer};
+use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
-use crate::scanner::{Found, Scanner, Scratch, Words, split_words};
+use crate::rules::Rules;
+use crate::scanner::{Found, Scratch, Words};
 use crate::trie::Trie;
 use crate::vocabulary::Vocabulary;
-use crate::word_cache::{INLINE, WordCache};
+use crate::word_cache::{INLINE, WIDEST, WordCache};
 use crate::{Result, TokenId};
 
 /// 2 MiB a worker: 98 of 100 English words hit, and most of it stays in the second-level cache.
@@ -23,7 +24,7 @@ const CACHE_BITS: u32 = 17;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
-    scanner: Scanner,
+    rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
     workers: Mutex<Vec<Worker>>,
@@ -43,20 +44,14 @@ impl Encoder {
     ///
     /// # Errors
     /// Whatever [`AddedTokens::new`] finds wrong with `added`.
-    pub fn new(
-        vocabulary: Vocabulary,
-        normalizer: Normalizer,
-        added: Vec<AddedToken>,
-        max_word_chars: usize,
-    ) -> Result<Self> {
+    pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
         let mut trie = Trie::new(&vocabulary);
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
         }
-        let added = AddedTokens::new(added, normalizer)?;
-        let scanner = Scanner::new(normalizer);
-        Ok(Self { vocabulary, trie, scanner, added, max_word_chars, workers: Mutex::default() })
+        let added = AddedTokens::new(added, &rules)?;
+        Ok(Self { vocabulary, trie, rules, added, max_word_chars, workers: Mutex::default() })
     }
 
     /// The vocabulary.
@@ -81,7 +76,7 @@ impl Encoder {
     pub fn with_worker<R>(&self, f: impl FnOnce(&mut Worker) -> R) -> R {
         // try_lock, since after a fork another thread's lock would never open.
         let kept = self.workers.try_lock().ok().and_then(|mut workers| workers.pop());
-        let mut worker = kept.unwrap_or_else(Worker::new);
+        let mut worker = kept.unwrap_or_else(|| Worker::new(self.vocabulary.len()));
         let result = f(&mut worker);
         if let Ok(mut workers) = self.workers.try_lock() {
             workers.push(worker);
@@ -113,7 +108,7 @@ impl Encoder {
         let row = ids.len();
         let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends, limit, row };
         self.split(texts, |run| match run {
-            Run::Plain(texts) => self.scanner.scan(texts, scratch, &mut emit),
+            Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
             Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
         });
     }
@@ -127,7 +122,7 @@ impl Encoder {
             self.added.split_raw(text, |segment| match segment {
                 _ if emit.ids.len() - row >= emit.limit => {}
                 Segment::Token(id, _) => emit.ids.push(id),
-                Segment::Text(range) => self.scanner.scan(std::iter::once(&text[range]), scratch, emit),
+                Segment::Text(range) => self.rules.scan(std::iter::once(&text[range]), scratch, emit),
             });
             emit.ends.truncate(texts);
         }
@@ -138,7 +133,7 @@ impl Encoder {
     /// Hands every word of all texts to `words`; added tokens are no words.
     pub fn visit_words<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, worker: &mut Worker, words: &mut W) {
         self.split(texts, |run| match run {
-            Run::Plain(texts) => self.scanner.scan(texts, &mut worker.scratch, words),
+            Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
                 if let Part::Word(chars) = part {
                     let (word, _) = flatten(chars);
@@ -179,7 +174,7 @@ impl Encoder {
         self.added.split_raw(text, |segment| match segment {
             Segment::Token(id, range) => visit(Part::Token(id, range)),
             Segment::Text(range) => {
-                let chars = self.scanner.normalizer().normalize(&text[range.clone()], range.start);
+                let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
             }
         });
@@ -192,7 +187,7 @@ impl Encoder {
             Segment::Token(id, range) => visit(Part::Token(id, source_span(part(range)))),
             Segment::Text(range) => {
                 let chars = part(range);
-                split_words(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
+                self.rules.split(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
             }
         });
     }
@@ -208,7 +203,8 @@ impl Encoder {
         let mut at = 0;
         let align = |id| {
             let first = chars[owners[at]].start;
-            at += self.vocabulary.surface(id).0.len();
+            // The first piece may be a continuation token that the text spells with its prefix.
+            at += if at == 0 { self.vocabulary.token(id) } else { self.vocabulary.surface(id).0 }.len();
             (id, first, chars[owners[at - 1]].end)
         };
         pieces.into_iter().map(align).collect()
@@ -238,13 +234,8 @@ fn char_count(word: &[u8]) -> usize {
 }
 
 impl Worker {
-    fn new() -> Self {
-        Self {
-            cache: WordCache::new(CACHE_BITS, crate::seed()),
-            scratch: Scratch::default(),
-            keys: Vec::new(),
-            pieces: Vec::new(),
-        }
+    fn new(vocab_size: usize) -> Self {
+        Self { cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size), scratch: Scratch::default(), keys: Vec::new(), pieces: Vec::new() }
     }
 }
 
@@ -277,7 +268,12 @@ impl Words for Emit<'_> {
         }
         for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
             let key = found.packed(i);
-            *waiting = (key, self.cache.prefetch(key));
+            let place = if key == PackedWord::LONG {
+                found.wide(i).map_or(0, |wide| self.cache.prefetch_wide(wide))
+            } else {
+                self.cache.prefetch(key)
+            };
+            *waiting = (key, place);
         }
         let mut next = 0;
         for &end in found.texts() {
@@ -307,41 +303,76 @@ impl Emit<'_> {
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
     fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        self.ids.reserve(INLINE);
-        let (mut out, mut len) = (self.ids.as_mut_ptr(), self.ids.len());
-        let mut full = self.ids.capacity() - INLINE;
+        let mut out = Out::new(self.ids);
         while next < found.len() && found.start(next) < end {
             let (key, place) = self.keys[next];
-            let hit = self.cache.get(key, place).filter(|_| len <= full);
-            if let Some((ids, count)) = hit {
-                // SAFETY: `INLINE` places from `len` on are within the capacity. All are written, one store instead of
-                // a loop, and `count` of them kept.
-                unsafe { out.add(len).cast::<[TokenId; INLINE]>().write_unaligned(*ids) };
-                len += count;
+            let known = if key == PackedWord::LONG {
+                let ids = found.wide(next).and_then(|word| self.cache.get_wide(word, place));
+                ids.is_some_and(|(ids, count)| out.push(&ids, count))
             } else {
-                // SAFETY: everything before `len` was written, and `len` is within the capacity.
-                unsafe { self.ids.set_len(len) };
-                self.miss(key, place, found.bytes(next));
-                self.ids.reserve(INLINE);
-                (out, len) = (self.ids.as_mut_ptr(), self.ids.len());
-                full = self.ids.capacity() - INLINE;
+                self.cache.get(key, place).is_some_and(|(ids, count)| out.push(ids, count))
+            };
+            if !known {
+                out.close(self.ids);
+                self.miss(key, place, found, next);
+                out = Out::new(self.ids);
             }
             next += 1;
         }
-        // SAFETY: as above.
-        unsafe { self.ids.set_len(len) };
+        out.close(self.ids);
         next
     }
 
     #[cold]
     #[inline(never)]
-    fn miss(&mut self, key: PackedWord, place: u32, word: &[u8]) {
-        if key == PackedWord::LONG {
-            return self.encoder.encode_word(word, self.ids);
+    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
+        let wide = found.wide(i).map(|word| (word, self.cache.prefetch_wide(word)));
+        // A short word of many pieces is among the long ones.
+        if let Some((ids, count)) = wide.and_then(|(word, place)| self.cache.get_wide(word, place)) {
+            return self.ids.extend_from_slice(&ids[..count]);
         }
         self.pieces.clear();
-        self.encoder.encode_word(word, self.pieces);
-        self.cache.insert(key, place, self.pieces);
+        self.encoder.encode_word(found.bytes(i), self.pieces);
+        if key != PackedWord::LONG && self.pieces.len() <= INLINE {
+            self.cache.insert(key, place, self.pieces);
+        } else if let Some((word, place)) = wide {
+            self.cache.insert_wide(word, place, self.pieces);
+        }
         self.ids.extend_from_slice(self.pieces);
+    }
+}
+
+/// The end of a vector of ids, written without a loop: whole arrays are stored, and only some of each kept.
+struct Out {
+    ids: *mut TokenId,
+    len: usize,
+    /// As long as `len` is at most this, [`WIDEST`] more have room.
+    full: usize,
+}
+
+impl Out {
+    #[inline(always)]
+    fn new(ids: &mut Vec<TokenId>) -> Self {
+        ids.reserve(WIDEST);
+        Self { ids: ids.as_mut_ptr(), len: ids.len(), full: ids.capacity() - WIDEST }
+    }
+
+    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`]; false if there is no room.
+    #[inline(always)]
+    fn push<const N: usize>(&mut self, ids: &[TokenId; N], count: usize) -> bool {
+        const { assert!(N <= WIDEST) }
+        if self.len > self.full {
+            return false;
+        }
+        // SAFETY: `WIDEST` places from `len` on are within the capacity.
+        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(*ids) };
+        self.len += count.min(N);
+        true
+    }
+
+    #[inline(always)]
+    fn close(&self, ids: &mut Vec<TokenId>) {
+        // SAFETY: everything before `len` was written, and `len` is within the capacity of this vector.
+        unsafe { ids.set_len(self.len) };
     }
 }

@@ -27,6 +27,14 @@ pub enum Error {
         /// Size of the vocabulary.
         size: usize,
     },
+    /// A step of normalization or pre-tokenization that is not known.
+    #[error("{kind} step {step:?} is not known or lacks an argument: write it as `tei.Scheme` describes")]
+    UnknownStep {
+        /// What kind of step.
+        kind: &'static str,
+        /// Its words.
+        step: String,
+    },
     /// An added token has no text.
     #[error("added token {id} has an empty text: remove it or give it one")]
     EmptyAddedToken {

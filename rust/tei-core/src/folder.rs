@@ -198,9 +198,10 @@ impl Folder {
         at + c.len_utf8()
     }
 
-    /// Folds from a mark on that may have to change places with later ones, up to the next ASCII character.
+    /// Folds from a mark on that may have to change places with later ones, up to the next ASCII character that stays.
     fn fold_exactly(&self, text: &str, at: usize, folded: &mut Folded) -> usize {
-        let len = text.as_bytes()[at..].iter().position(u8::is_ascii).unwrap_or(text.len() - at);
+        let starts = |b: &u8| b.is_ascii() && !b.is_ascii_control();
+        let len = text.as_bytes()[at..].iter().position(starts).unwrap_or(text.len() - at);
         for a in self.normalizer.normalize(&text[at..at + len], 0) {
             folded.make_room(LONGEST);
             let entry = Folding::none().entry(a.c);
@@ -238,12 +239,8 @@ fn push_separated(c: char, space: bool, alone: bool, folded: &mut Folded) {
 fn copy_plain<M: Machine>(text: &[u8], mut at: usize, goal: usize, lowercase: bool, folded: &mut Folded) -> usize {
     while at < text.len() && folded.len < goal {
         let rest = &text[at..];
-        let mut padded = [b' '; BLOCK];
-        let block = rest.first_chunk::<BLOCK>().unwrap_or_else(|| {
-            padded[..rest.len()].copy_from_slice(rest);
-            &padded
-        });
-        let (out, strange) = fold_block(block, lowercase);
+        let block = rest.first_chunk::<BLOCK>().map_or_else(|| M::load_padded(rest), |block| *block);
+        let (out, strange) = fold_block(&block, lowercase);
         folded.bytes[folded.len..folded.len + BLOCK].copy_from_slice(&out);
         let plain = M::mask(&strange).trailing_zeros() as usize;
         let count = plain.min(rest.len());

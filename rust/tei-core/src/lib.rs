@@ -1,6 +1,6 @@
 //! Sub-word vocabularies that are induced from data, encode by longest match and keep adapting.
 //!
-//! Text → [`normalizer`] → normalized text → words → longest match over a [`trie`] → tokens → ids.
+//! Text → [`steps`] of normalization → normalized text → [`splits`] into words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
 pub mod boundaries;
 pub mod decoder;
@@ -17,9 +17,12 @@ pub mod packed;
 pub mod pair_counts;
 pub mod parallel;
 pub mod rows;
+pub mod rules;
 pub mod scanner;
 pub mod segmentation;
 pub mod span;
+pub mod splits;
+pub mod steps;
 pub mod trainer;
 pub mod trie;
 pub mod trim;

@@ -46,6 +46,14 @@ pub trait Machine {
     /// Bits of the bytes whose highest bit is set.
     fn mask(flags: &[u8; BLOCK]) -> u64;
 
+    /// The first bytes of `rest`, which is shorter than a block, and blanks.
+    #[inline(always)]
+    fn load_padded(rest: &[u8]) -> [u8; BLOCK] {
+        let mut padded = [b' '; BLOCK];
+        padded[..rest.len()].copy_from_slice(rest);
+        padded
+    }
+
     /// Writes the positions of the bits of a mask behind the first `len`; returns how many there are then.
     ///
     /// `list` has room for [`BLOCK`] more, and what lies behind the last position is overwritten with anything.
@@ -86,10 +94,11 @@ mod x86 {
     use super::{BLOCK, Machine};
     use std::arch::x86_64::{
         _mm_loadu_si128, _mm_movemask_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm512_add_epi32,
-        _mm512_castsi512_si128, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
+        _mm512_castsi512_si128, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_mask_loadu_epi8, _mm512_set1_epi8,
         _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi32, _mm512_storeu_si512,
     };
 
+    /// For every x86-64.
     #[derive(Debug)]
     pub struct Sse2;
     /// Only for functions compiled for [`super::Level::Avx2`].
@@ -139,6 +148,13 @@ mod x86 {
         fn mask(flags: &[u8; BLOCK]) -> u64 {
             // SAFETY: the block has 64 bytes, and only functions with AVX-512 get here.
             unsafe { _mm512_movepi8_mask(_mm512_loadu_si512(flags.as_ptr().cast())) }
+        }
+
+        #[inline(always)]
+        fn load_padded(rest: &[u8]) -> [u8; BLOCK] {
+            let there = (1_u64 << (rest.len() as u64 & 63)) - 1;
+            // SAFETY: only bytes that are there are read, and only functions with AVX-512 get here.
+            unsafe { std::mem::transmute(_mm512_mask_loadu_epi8(_mm512_set1_epi8(32), there, rest.as_ptr().cast())) }
         }
 
         #[inline(always)]

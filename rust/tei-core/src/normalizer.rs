@@ -3,12 +3,12 @@
 //! This is the exact, step-by-step definition: one pass a step, as BERT's normalizer is written in Hugging Face
 //! `tokenizers`. It serves offsets and the rare texts that need canonical re-ordering; ids come from `scanner.rs`, which
 //! fuses all steps, and tests hold the two equal.
-use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical};
+use unicode_normalization_alignments::UnicodeNormalization;
 
 use crate::unicode::Folding;
 
 /// BERT's normalization: which of its four steps are on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent switches of a published file format")]
 pub struct Normalizer {
     /// Remove control characters, turn white space into blanks.
@@ -33,12 +33,52 @@ pub struct AlignedChar {
 }
 
 impl AlignedChar {
-    fn with(self, c: char) -> Self {
+    pub(crate) fn with(self, c: char) -> Self {
         Self { c, ..self }
     }
 }
 
+/// The characters of `text`, each with its own span; spans are byte offsets into `text` plus `base`.
+#[must_use]
+pub fn align(text: &str, base: usize) -> Vec<AlignedChar> {
+    text.char_indices().map(|(i, c)| AlignedChar { c, start: base + i, end: base + i + c.len_utf8() }).collect()
+}
+
+/// The text of normalized characters, and for each of its bytes the character it belongs to.
+#[must_use]
+pub fn flatten(chars: &[AlignedChar]) -> (String, Vec<usize>) {
+    let text: String = chars.iter().map(|a| a.c).collect();
+    let owners = chars.iter().enumerate().flat_map(|(i, a)| std::iter::repeat_n(i, a.c.len_utf8())).collect();
+    (text, owners)
+}
+
+/// Gives new characters the spans of old ones, by position: a character that comes with 1 shares the span before it, one
+/// that comes with 0 or -n takes the next span and skips n more.
+///
+/// This is how `tokenizers` aligns what the normal forms yield, after marks are re-ordered, and so must this.
+pub(crate) fn realign(chars: &[AlignedChar], changed: impl Iterator<Item = (char, isize)>) -> Vec<AlignedChar> {
+    let mut next = 0_usize;
+    let align = |(c, change): (char, isize)| {
+        let source = if change > 0 { next.saturating_sub(1) } else { next };
+        next += if change > 0 { 0 } else { 1 + change.unsigned_abs() };
+        chars[source].with(c)
+    };
+    changed.map(align).collect()
+}
+
 impl Normalizer {
+    /// The switches in the order their steps are taken.
+    #[must_use]
+    pub fn switches(&self) -> [bool; 4] {
+        [self.clean_text, self.split_ideographs, self.strip_accents, self.lowercase]
+    }
+
+    /// The inverse of [`Normalizer::switches`].
+    #[must_use]
+    pub fn from_switches([clean_text, split_ideographs, strip_accents, lowercase]: [bool; 4]) -> Self {
+        Self { clean_text, split_ideographs, strip_accents, lowercase }
+    }
+
     /// The table that folds one character as this normalizer does.
     #[must_use]
     pub fn folding(&self) -> &'static Folding {
@@ -48,8 +88,12 @@ impl Normalizer {
     /// Normalizes `text`; spans are byte offsets into `text` plus `base`.
     #[must_use]
     pub fn normalize(&self, text: &str, base: usize) -> Vec<AlignedChar> {
-        let spans = text.char_indices().map(|(i, c)| AlignedChar { c, start: base + i, end: base + i + c.len_utf8() });
-        let mut chars: Vec<_> = spans.collect();
+        self.apply(align(text, base))
+    }
+
+    /// Normalizes characters, which keep the spans they have.
+    #[must_use]
+    pub fn apply(&self, mut chars: Vec<AlignedChar>) -> Vec<AlignedChar> {
         if self.clean_text {
             clean(&mut chars);
         }
@@ -57,7 +101,8 @@ impl Normalizer {
             chars = chars.into_iter().flat_map(set_apart).collect();
         }
         if self.strip_accents {
-            chars = strip_accents(&chars);
+            chars = realign(&chars, chars.iter().map(|a| a.c).nfd());
+            chars.retain(|a| !is_nonspacing(a.c));
         }
         if self.lowercase {
             chars = chars.into_iter().flat_map(|a| a.c.to_lowercase().map(move |c| a.with(c))).collect();
@@ -80,33 +125,6 @@ fn set_apart(a: AlignedChar) -> impl Iterator<Item = AlignedChar> {
     let ideograph = Folding::none().entry(a.c).is_ideograph();
     let blank = ideograph.then(|| a.with(' '));
     blank.into_iter().chain([a]).chain(blank)
-}
-
-/// Canonical decomposition, then the marks that are not nonspacing.
-///
-/// `tokenizers` hands source spans out by position *after* marks are re-ordered, and so must this.
-fn strip_accents(chars: &[AlignedChar]) -> Vec<AlignedChar> {
-    let mut parts: Vec<(u8, char, bool)> = Vec::with_capacity(chars.len());
-    for a in chars {
-        let mut first = true;
-        decompose_canonical(a.c, |c| {
-            parts.push((canonical_combining_class(c), c, first));
-            first = false;
-        });
-    }
-    for run in parts.chunk_by_mut(|a, b| a.0 != 0 && b.0 != 0) {
-        run.sort_by_key(|part| part.0);
-    }
-    let mut next = 0;
-    let mut aligned = Vec::with_capacity(parts.len());
-    for (_, c, first) in parts {
-        next += usize::from(first);
-        let source = next.checked_sub(1).map_or(AlignedChar { c, start: 0, end: 0 }, |i| chars[i]);
-        if !is_nonspacing(c) {
-            aligned.push(source.with(c));
-        }
-    }
-    aligned
 }
 
 fn is_nonspacing(c: char) -> bool {

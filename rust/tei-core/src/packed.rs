@@ -44,6 +44,38 @@ impl PackedWord {
     }
 }
 
+/// The longest word, in bytes, that packs wide.
+pub const MAX_WIDE: usize = 31;
+
+/// A word of 1 to [`MAX_WIDE`] bytes: its bytes from the lowest on, its length in the highest byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WideWord([u64; 4]);
+
+impl WideWord {
+    /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_WIDE`] and in a text of 32 bytes more.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
+        if !(1..=MAX_WIDE).contains(&len) {
+            return None;
+        }
+        let block: &[u8; 32] = text.get(at..)?.first_chunk()?;
+        let mask = |i: usize| (1_u64 << (8 * len.saturating_sub(8 * i).min(7))) - 1;
+        let quarter = |i: usize| {
+            let bytes = u64::from_le_bytes(std::array::from_fn(|j| block[8 * i + j]));
+            if len >= 8 * (i + 1) { bytes } else { bytes & mask(i) }
+        };
+        Some(Self([quarter(0), quarter(1), quarter(2), quarter(3) | (len as u64) << 56]))
+    }
+
+    /// The word as integers; never all zero.
+    #[inline(always)]
+    #[must_use]
+    pub fn bits(self) -> [u64; 4] {
+        self.0
+    }
+}
+
 /// The bits of the first bytes of a block, for each number of them from 1 on.
 static MASKS: [(u64, u64); MAX_PACKED] = {
     let mut masks = [(u64::MAX, 0); MAX_PACKED];
@@ -66,6 +98,19 @@ mod tests {
         fn packing_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 1..=MAX_PACKED)) {
             let packed = PackedWord::new(&word).expect("short");
             prop_assert!(packed.with_bytes(|bytes| bytes == word.as_slice()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn packing_wide_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 0..=40), rest: [u8; 32]) {
+            let packed = WideWord::read(&[word.as_slice(), &rest].concat(), 0, word.len());
+            prop_assert_eq!(packed.is_some(), (1..=31).contains(&word.len()));
+            let mut padded = word.clone();
+            padded.resize(31, 0);
+            padded.push(word.len() as u8);
+            let bytes = packed.map(|packed| packed.bits().map(u64::to_le_bytes).concat());
+            prop_assert!(bytes.is_none_or(|bytes| bytes == padded));
         }
     }
 

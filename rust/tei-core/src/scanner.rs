@@ -9,7 +9,7 @@ use crate::folder::{Folded, Folder};
 use crate::machine::{Avx2, Avx512};
 use crate::machine::{Baseline, Level, Machine};
 use crate::normalizer::{AlignedChar, Normalizer};
-use crate::packed::PackedWord;
+use crate::packed::{PackedWord, WideWord};
 use crate::unicode::Folding;
 
 /// Folded bytes at once: with their boundaries they fill half the first-level cache.
@@ -45,6 +45,12 @@ impl<'a> Found<'a> {
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
         Self { folded: word, starts: &[0], ends: end, texts: &[] }
+    }
+
+    /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
+    #[must_use]
+    pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
+        Self { folded, starts, ends, texts }
     }
 
     /// Number of words.
@@ -87,6 +93,14 @@ impl<'a> Found<'a> {
     pub fn packed(&self, i: usize) -> PackedWord {
         let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
         PackedWord::read(self.folded, start, len).unwrap_or(PackedWord::LONG)
+    }
+
+    /// The `i`-th word, packed wide.
+    #[inline(always)]
+    #[must_use]
+    pub fn wide(&self, i: usize) -> Option<WideWord> {
+        let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
+        WideWord::read(self.folded, start, len)
     }
 
     /// All words.

@@ -113,8 +113,8 @@ pub struct Segmentation<'a> {
     broken: Vec<bool>,
     unknown: TokenId,
     emitted: Vec<u64>,
-    /// Bytes that each token spells, by id.
-    sizes: Vec<u32>,
+    /// Bytes that each token spells as the first piece of a word and as a later one, by id.
+    sizes: Vec<[u32; 2]>,
     tokens: u64,
     unknown_words: u64,
     scratch: Vec<TokenId>,
@@ -132,7 +132,7 @@ impl<'a> Segmentation<'a> {
             broken: vec![true; counts.len()],
             unknown: encoder.vocabulary().unknown(),
             emitted: vec![0; encoder.vocabulary().len()],
-            sizes: (0..encoder.vocabulary().len() as TokenId).map(|id| size_of_token(encoder, id)).collect(),
+            sizes: (0..encoder.vocabulary().len() as TokenId).map(|id| sizes_of_token(encoder, id)).collect(),
             tokens: counts.total(),
             unknown_words: counts.total(),
             scratch: Vec::new(),
@@ -188,14 +188,18 @@ impl<'a> Segmentation<'a> {
     pub(crate) fn insert(&mut self, position: Position, surface: &[u8], id: TokenId) {
         self.trie.insert(position, surface, id);
         self.emitted.resize(self.emitted.len().max(id as usize + 1), 0);
-        self.sizes.resize(self.emitted.len(), 0);
-        self.sizes[id as usize] = surface.len() as u32;
+        self.sizes.resize(self.emitted.len(), [0; 2]);
+        self.sizes[id as usize] = sizes_of(&self.trie, position, surface.len());
     }
 
     /// Pieces of the `i`-th word, with where in it they begin.
     pub(crate) fn located(&self, i: u32) -> impl Iterator<Item = (TokenId, usize)> {
         let mut start = 0;
-        let locate = move |&id: &TokenId| (id, advance(&mut start, self.sizes[id as usize] as usize));
+        let locate = move |&id: &TokenId| {
+            let [first, later] = self.sizes[id as usize];
+            let size = if start == 0 { first } else { later };
+            (id, advance(&mut start, size as usize))
+        };
         self.paths.get(i).iter().map(locate)
     }
 
@@ -230,8 +234,15 @@ fn advance(at: &mut usize, by: usize) -> usize {
     *at - by
 }
 
-fn size_of_token(encoder: &Encoder, id: TokenId) -> u32 {
-    encoder.vocabulary().surface(id).0.len() as u32
+fn sizes_of_token(encoder: &Encoder, id: TokenId) -> [u32; 2] {
+    let (surface, position) = encoder.vocabulary().surface(id);
+    sizes_of(encoder.trie(), position, surface.len())
+}
+
+/// At the beginning of a word a continuation token is matched together with its prefix.
+fn sizes_of(trie: &Trie, position: Position, size: usize) -> [u32; 2] {
+    let prefix = if position == Position::Continuation { trie.prefix_len() } else { 0 };
+    [(prefix + size) as u32, size as u32]
 }
 
 /// The encoder's trie without some tokens.

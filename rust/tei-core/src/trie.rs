@@ -32,6 +32,8 @@ pub struct Trie {
     free: Vec<Bits>,
     /// Blocks that still have free nodes; the newest are tried first.
     open: Vec<u32>,
+    /// What continuation tokens begin with; empty if words never hold it.
+    prefix: Box<[u8]>,
 }
 
 /// A key to place: its bytes and its id.
@@ -46,7 +48,7 @@ impl Trie {
             let (surface, position) = vocabulary.surface(id);
             keys[root(position) as usize].push((surface.as_bytes(), id));
         }
-        let mut trie = Self::empty();
+        let mut trie = Self { prefix: vocabulary.continuation_prefix().as_bytes().into(), ..Self::empty() };
         for (root, keys) in keys.iter().enumerate() {
             let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
             sorted.sort_unstable();
@@ -60,7 +62,7 @@ impl Trie {
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new() };
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default() };
         trie.open_block();
         trie.take(root(Position::Initial), NO_PARENT);
         trie.take(root(Position::Continuation), NO_PARENT);
@@ -74,29 +76,47 @@ impl Trie {
     }
 
     /// The longest token that `bytes` begins with, and its length.
+    ///
+    /// At the beginning of a word that is also a continuation token, written out with its prefix.
     #[inline]
     #[must_use]
     pub fn longest(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
-        let mut best = None;
-        self.prefixes(position, bytes, |id, len| best = Some((id, len)));
-        best
+        let found = self.walk(position, bytes);
+        if position == Position::Initial && !self.prefix.is_empty() && bytes.starts_with(&self.prefix) {
+            return self.longest_literal(found, bytes);
+        }
+        found
     }
 
-    /// Calls `found` with each token that `bytes` begins with, and its length, shortest first.
+    #[cold]
+    fn longest_literal(&self, found: Option<(TokenId, usize)>, bytes: &[u8]) -> Option<(TokenId, usize)> {
+        let literal = self.walk(Position::Continuation, &bytes[self.prefix.len()..]);
+        let literal = literal.map(|(id, len)| (id, self.prefix.len() + len));
+        found.into_iter().chain(literal).max_by_key(|(_, len)| *len)
+    }
+
+    /// The longest token by what it spells.
     #[inline]
-    pub fn prefixes(&self, position: Position, bytes: &[u8], mut found: impl FnMut(TokenId, usize)) {
-        let mut at = root(position);
+    fn walk(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
+        let (mut at, mut best) = (root(position), None);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
             let node = self.nodes[child as usize];
             if node.parent != at {
-                return;
+                break;
             }
             if node.id != NONE {
-                found(node.id, i + 1);
+                best = Some((node.id, i + 1));
             }
             at = child;
         }
+        best
+    }
+
+    /// Length of the prefix of continuation tokens.
+    #[must_use]
+    pub fn prefix_len(&self) -> usize {
+        self.prefix.len()
     }
 
     /// Appends the pieces of a word by leftmost longest match; false, and nothing appended, if some part has no token.

@@ -127,6 +127,13 @@ impl Entry {
     pub fn is_word(self) -> bool {
         self.has(29)
     }
+
+    /// A digit, a letter number, or any other number.
+    #[inline]
+    #[must_use]
+    pub fn is_numeric(self) -> bool {
+        self.has(30)
+    }
 }
 
 fn scalar(value: u32) -> char {

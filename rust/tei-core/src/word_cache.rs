@@ -1,10 +1,10 @@
-//! Words already encoded: a fixed table of 32-byte slots, two to a cache line, ids inline.
+//! Words already encoded: fixed tables of 32-byte slots, two to a cache line, and of 64-byte slots for longer words.
 //!
 //! A slot never grows, moves or locks; a full pair evicts its older word. What it holds never changes an output, only
 //! the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
 use crate::huge::Huge;
-use crate::packed::PackedWord;
+use crate::packed::{PackedWord, WideWord};
 
 /// How many ids a slot holds; words of more pieces are matched afresh each time.
 pub const INLINE: usize = 4;
@@ -20,31 +20,57 @@ struct Slot {
     ids: [TokenId; INLINE],
 }
 
-/// A cache from short words to their ids.
+/// A slot for a longer word, or one of more ids: a whole cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct WideSlot {
+    key: [u64; 4],
+    /// Number of ids and then the ids: of 16 bits each if all ids of the vocabulary fit into those, else of 32.
+    ids: [u16; WIDEST],
+}
+
+/// The greatest number of places that the ids of a word are written to.
+pub const WIDEST: usize = 16;
+
+/// A cache from words to their ids.
 pub struct WordCache {
     pairs: Huge<[Slot; 2]>,
+    wide: Huge<WideSlot>,
     seeds: [u64; 2],
+    /// Whether an id has 16 bits.
+    compact: bool,
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots, 32 bytes each, hashed with `seed`.
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, and a quarter as many of 64, hashed with `seed`, for ids
+    /// below `vocab_size`.
     #[must_use]
-    pub fn new(bits: u32, seed: u64) -> Self {
+    pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
         let empty = Slot { key: 0, ids: [0; INLINE] };
         let pairs = Huge::new([empty; 2], 1 << bits.saturating_sub(1));
-        Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
+        let wide = Huge::new(WideSlot { key: [0; 4], ids: [0; WIDEST] }, 1 << bits.saturating_sub(2));
+        let seeds = [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15];
+        Self { pairs, wide, seeds, compact: vocab_size <= 1 << 16 }
     }
 
     /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
     #[inline(always)]
+    #[must_use]
     pub fn prefetch(&self, word: PackedWord) -> u32 {
-        let place = self.place(word);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.pairs.as_ptr().wrapping_add(place as usize).cast());
-        }
+        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
+        let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
+        prefetch(self.pairs.as_ptr().wrapping_add(place as usize));
+        place
+    }
+
+    /// The same for a later [`WordCache::get_wide`].
+    #[inline(always)]
+    #[must_use]
+    pub fn prefetch_wide(&self, word: WideWord) -> u32 {
+        let [a, b, c, d] = word.bits();
+        let hash = fold(fold(a ^ self.seeds[0], b ^ self.seeds[1]) ^ c, d ^ self.seeds[1]);
+        let place = hash as u32 & (self.wide.len() - 1) as u32;
+        prefetch(self.wide.as_ptr().wrapping_add(place as usize));
         place
     }
 
@@ -56,6 +82,27 @@ impl WordCache {
         // Which of the two it is cannot be predicted, so it is computed.
         let slot = &pair[usize::from((pair[0].key & KEY) != word.bits())];
         ((slot.key & KEY) == word.bits()).then_some((&slot.ids, (slot.key >> COUNT) as usize))
+    }
+
+    /// The ids of a longer word, the first of which `count` are filled; `place` is that of the word.
+    #[inline(always)]
+    #[must_use]
+    pub fn get_wide(&self, word: WideWord, place: u32) -> Option<([TokenId; WIDEST], usize)> {
+        let slot = &self.wide[place as usize];
+        if slot.key != word.bits() {
+            return None;
+        }
+        let mut ids = [0; WIDEST];
+        if self.compact {
+            for i in 0..WIDEST - 1 {
+                ids[i] = TokenId::from(slot.ids[i + 1]);
+            }
+        } else {
+            for i in 0..WIDEST / 2 - 1 {
+                ids[i] = TokenId::from(slot.ids[2 * i + 2]) | TokenId::from(slot.ids[2 * i + 3]) << 16;
+            }
+        }
+        Some((ids, usize::from(slot.ids[0])))
     }
 
     /// Remembers a word of at most [`INLINE`] ids.
@@ -70,12 +117,42 @@ impl WordCache {
         pair[0] = slot;
     }
 
-    #[inline(always)]
-    fn place(&self, word: PackedWord) -> u32 {
-        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
-        let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
-        ((product >> 64) as u32 ^ product as u32) & (self.pairs.len() - 1) as u32
+    /// Remembers a longer word, if its ids fit.
+    pub fn insert_wide(&mut self, word: WideWord, place: u32, ids: &[TokenId]) {
+        let mut slot = WideSlot { key: word.bits(), ids: [0; WIDEST] };
+        let fit = if self.compact { WIDEST - 1 } else { WIDEST / 2 - 1 };
+        if ids.len() > fit {
+            return;
+        }
+        slot.ids[0] = ids.len() as u16;
+        for (i, id) in ids.iter().enumerate() {
+            if self.compact {
+                slot.ids[i + 1] = *id as u16;
+            } else {
+                [slot.ids[2 * i + 2], slot.ids[2 * i + 3]] = [*id as u16, (*id >> 16) as u16];
+            }
+        }
+        self.wide[place as usize] = slot;
     }
+}
+
+/// Multiplies to 128 bits and mixes the halves: every bit of both factors counts.
+#[inline(always)]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[inline(always)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 impl std::fmt::Debug for WordCache {
@@ -94,7 +171,7 @@ mod tests {
 
     #[test]
     fn remembers_the_two_last_words_of_a_pair() {
-        let mut cache = WordCache::new(1, 3);
+        let mut cache = WordCache::new(1, 3, 10);
         for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
             cache.insert(word(text), 0, &ids);
         }
@@ -105,9 +182,24 @@ mod tests {
 
     #[test]
     fn does_not_hold_words_of_many_pieces() {
-        let mut cache = WordCache::new(4, 3);
-        let place = cache.place(word("a"));
+        let mut cache = WordCache::new(4, 3, 10);
+        let place = cache.prefetch(word("a"));
         cache.insert(word("a"), place, &[1; 5]);
         assert_eq!(cache.get(word("a"), place), None);
+    }
+
+    #[test]
+    fn wide_slots_hold_ids_of_any_size() {
+        for (vocab_size, most) in [(1 << 16, 15), (1 << 20, 7)] {
+            let mut cache = WordCache::new(4, 3, vocab_size);
+            let word = WideWord::read(&[b'x'; 64], 0, 20).expect("31 bytes at most");
+            let place = cache.prefetch_wide(word);
+            for count in 1..=WIDEST {
+                let ids: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
+                cache.insert_wide(word, place, &ids);
+                let found = cache.get_wide(word, place).map(|(found, count)| found[..count].to_vec());
+                assert_eq!(found.is_some_and(|found| found == ids), count <= most, "{count} of {vocab_size}");
+            }
+        }
     }
 }

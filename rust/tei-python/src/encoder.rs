@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tei_core::added_tokens::AddedToken;
 use tei_core::encoder::Encoder as Core;
-use tei_core::normalizer::Normalizer;
+use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
 use tei_core::{decoder, parallel, span};
 
@@ -31,24 +31,22 @@ pub struct Encoder {
 impl Encoder {
     /// Compiles a vocabulary (tokens in id order) and its rules.
     ///
-    /// normalizer: `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+    /// rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
     #[new]
-    #[pyo3(signature = (tokens, *, unknown_token, continuation_prefix, normalizer, max_word_chars, added_tokens))]
+    #[pyo3(signature = (tokens, *, unknown_token, continuation_prefix, rules, max_word_chars, added_tokens))]
     fn new(
         py: Python<'_>,
         tokens: Vec<String>,
         unknown_token: &str,
         continuation_prefix: &str,
-        normalizer: (bool, bool, bool, bool),
+        rules: (Vec<Vec<String>>, Vec<Vec<String>>),
         max_word_chars: usize,
         added_tokens: Vec<Added>,
     ) -> PyResult<Self> {
-        let (clean_text, split_ideographs, strip_accents, lowercase) = normalizer;
-        let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
         let added = added_tokens.into_iter().map(added_token).collect();
         let core = py.detach(|| {
             let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
-            Core::new(vocabulary, normalizer, added, max_word_chars)
+            Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars)
         });
         Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }

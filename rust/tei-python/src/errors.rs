@@ -7,6 +7,7 @@ use tei_core::Error;
 fn class_name(error: &Error) -> &'static str {
     match error {
         Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
+        Error::UnknownStep { .. } => "UnsupportedError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
         Error::BrokenCounts { .. } => "FileFormatError",

@@ -1,6 +1,6 @@
 //! Training: word counts in, tokens out.
 use pyo3::prelude::*;
-use tei_core::normalizer::Normalizer;
+use tei_core::rules::Rules;
 use tei_core::trainer::{self, Options};
 
 use crate::counts::WordCounts;
@@ -22,10 +22,9 @@ pub fn train(
     py.detach(|| trainer::train(&counts.core, &options)).map_err(|error| to_python(&error))
 }
 
-/// A text as words see it; the switches are `clean_text`, `split_ideographs`, `strip_accents`, `lowercase`.
+/// A text as words see it; the rules are those an encoder takes.
 #[pyfunction]
-pub fn normalize(text: &str, switches: (bool, bool, bool, bool)) -> String {
-    let (clean_text, split_ideographs, strip_accents, lowercase) = switches;
-    let normalizer = Normalizer { clean_text, split_ideographs, strip_accents, lowercase };
-    normalizer.normalize(text, 0).into_iter().map(|aligned| aligned.c).collect()
+pub fn normalize(text: &str, rules: (Vec<Vec<String>>, Vec<Vec<String>>)) -> PyResult<String> {
+    let rules = Rules::parse(&rules.0, &rules.1).map_err(|error| to_python(&error))?;
+    Ok(rules.normalize(text, 0).into_iter().map(|aligned| aligned.c).collect())
 }

@@ -1,0 +1,180 @@
+"""Components of a `tokenizer.json`: normalizer, pre-tokenizer, decoder and post-processor ↔ scheme and template.
+
+What has no exact equal here is refused by name, never dropped.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tei.errors import FileFormatError, UnsupportedError
+from tei.scheme import SWITCHES, Scheme, Steps
+from tei.special_tokens import Part, Template
+
+__all__ = ["read_scheme", "read_template", "require", "write_scheme"]
+
+Component = Mapping[str, Any]
+
+
+def read_scheme(document: Component, place: str) -> Scheme:
+    """The rules of a `tokenizer.json`.
+
+    Args:
+        document: The parsed file.
+        place: Name of the source, for messages.
+
+    Raises:
+        FileFormatError: If a component lacks a field.
+        UnsupportedError: If a component is of a kind tei cannot reproduce exactly; the message names it.
+    """
+    model = document["model"]
+    require(model.get("type", "WordPiece"), ["WordPiece"], "model", place)
+    require((document.get("decoder") or {"type": "WordPiece"}).get("type"), ["WordPiece"], "decoder", place)
+    normalizer = _read(document.get("normalizer"), "normalizer", place)
+    pre_tokenizer = _read(document.get("pre_tokenizer"), "pre-tokenizer", place)
+    switches = {}
+    if [kind for kind, *_ in normalizer] == ["BertNormalizer"]:
+        switches = {field: name in normalizer[0] for field, name in SWITCHES.items()}
+    return Scheme(
+        **switches,
+        continuation_prefix=str(model.get("continuing_subword_prefix", "##")),
+        unknown_token=str(model.get("unk_token", "[UNK]")),
+        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
+        normalizer=None if switches else normalizer,
+        pre_tokenizer=None if pre_tokenizer == (("BertPreTokenizer",),) else pre_tokenizer,
+    )
+
+
+def write_scheme(scheme: Scheme) -> dict[str, Any]:
+    """The sections `normalizer` and `pre_tokenizer` of a `tokenizer.json` that `read_scheme` reads as `scheme`.
+
+    Example:
+        >>> write_scheme(Scheme(normalizer=[["NFC"], ["Lowercase"]], pre_tokenizer=[["Digits"]]))["pre_tokenizer"]
+        {'type': 'Digits', 'individual_digits': False}
+    """
+    normalizer, pre_tokenizer = scheme.rules
+    return {"normalizer": _write(normalizer, "normalizer"), "pre_tokenizer": _write(pre_tokenizer, "pre-tokenizer")}
+
+
+def require(kind: Any, supported: Iterable[str], component: str, place: str) -> None:
+    """Refuses a component of a kind that is not supported.
+
+    Raises:
+        UnsupportedError: If `kind` is none of `supported`; the message names it.
+    """
+    if kind not in supported:
+        msg = f"{place} has a {component} of kind {kind}, which tei cannot reproduce: supported is {', '.join(supported)}"
+        raise UnsupportedError(msg)
+
+
+def _read(component: Component | None, role: str, place: str) -> Steps:
+    if component is None:
+        return ()
+    kind = component.get("type")
+    require(kind, [*READERS[role], "Sequence"], role, place)
+    try:
+        if kind == "Sequence":
+            return tuple(step for part in component[PARTS[role]] for step in _read(part, role, place))
+        if kind == "Replace":
+            require(*component["pattern"], ["String"], "Replace pattern", place)
+        return ((str(kind), *READERS[role][str(kind)](component)),)
+    except (KeyError, TypeError) as error:
+        msg = f"{place} has a {role} of kind {kind} with a wrong or missing field ({error}): save the tokenizer again"
+        raise FileFormatError(msg) from error
+
+
+def _bert(component: Component) -> list[str]:
+    lowercase = bool(component.get("lowercase", True))
+    accents = component.get("strip_accents")
+    on = {"strip_accents": lowercase if accents is None else bool(accents), "lowercase": lowercase}
+    return [name for name in SWITCHES.values() if on.get(name, component.get(name, True))]
+
+
+def _nothing(_: Component) -> list[str]:
+    return []
+
+
+#: For each role and kind, what a step says after its name.
+READERS: dict[str, dict[str, Callable[[Component], Sequence[str]]]] = {
+    "normalizer": {
+        "BertNormalizer": _bert,
+        **dict.fromkeys(("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"), _nothing),
+        "Strip": lambda c: [side for side in ("left", "right") if c[f"strip_{side}"]],
+        "Replace": lambda c: [c["pattern"]["String"], c["content"]],
+        "Prepend": lambda c: [c["prepend"]],
+    },
+    "pre-tokenizer": {
+        **dict.fromkeys(("BertPreTokenizer", "Whitespace", "WhitespaceSplit"), _nothing),
+        "Punctuation": lambda c: [c.get("behavior", "Isolated")],
+        "Digits": lambda c: ["individual_digits"] * bool(c["individual_digits"]),
+    },
+}
+#: Where a Sequence keeps its parts.
+PARTS = {"normalizer": "normalizers", "pre-tokenizer": "pretokenizers"}
+#: The inverse of the readers; what is not here has no fields.
+WRITERS: dict[str, Callable[[Sequence[str]], dict[str, Any]]] = {
+    "BertNormalizer": lambda on: {name: name in on for name in SWITCHES.values()},
+    "Strip": lambda sides: {f"strip_{side}": side in sides for side in ("left", "right")},
+    "Replace": lambda texts: {"pattern": {"String": texts[0]}, "content": texts[1]},
+    "Prepend": lambda texts: {"prepend": texts[0]},
+    "Punctuation": lambda behavior: {"behavior": behavior[0]},
+    "Digits": lambda switch: {"individual_digits": bool(switch)},
+}
+
+
+def _write(steps: Steps, role: str) -> dict[str, Any] | None:
+    parts = [{"type": kind, **(WRITERS[kind](rest) if kind in WRITERS else {})} for kind, *rest in steps]
+    if len(parts) > 1:
+        return {"type": "Sequence", PARTS[role]: parts}
+    return parts[0] if parts else None
+
+
+def read_template(processor: Component | None, place: str) -> Template:
+    """The special tokens that a post-processor puts around texts.
+
+    Args:
+        processor: The section `post_processor`.
+        place: Name of the source, for messages.
+
+    Raises:
+        FileFormatError: If a field is missing.
+        UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
+    """
+    if processor is None:
+        return Template()
+    kind = processor.get("type")
+    require(kind, [*TEMPLATES, "Sequence"], "post-processor", place)
+    try:
+        if kind != "Sequence":
+            return TEMPLATES[str(kind)](processor)
+        parts = processor["processors"]
+        if len(parts) > 1:
+            require(f"Sequence of {len(parts)}", ["Sequence of one"], "post-processor", place)
+        return read_template(parts[0] if parts else None, place)
+    except (KeyError, TypeError, IndexError) as error:
+        msg = f"{place} has a post-processor of kind {kind} with a wrong or missing field ({error}): save it again"
+        raise FileFormatError(msg) from error
+
+
+def _template(processor: Component) -> Template:
+    specials = processor["special_tokens"]
+    sides = (tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair"))
+    return Template(*sides)
+
+
+def _parts(part: Component, specials: Component) -> Sequence[Part]:
+    if "Sequence" in part:
+        return [Part(text="AB".index(part["Sequence"]["id"]), type_id=part["Sequence"]["type_id"])]
+    special = part["SpecialToken"]
+    return [Part(token=token, type_id=special["type_id"]) for token in specials[special["id"]]["tokens"]]
+
+
+def _roberta(processor: Component) -> Template:
+    trim = bool(processor["add_prefix_space"]) if processor["trim_offsets"] else None
+    return Template.roberta(processor["cls"][0], processor["sep"][0], trim=trim)
+
+
+TEMPLATES: dict[str, Callable[[Component], Template]] = {
+    "BertProcessing": lambda processor: Template.bert(processor["cls"][0], processor["sep"][0]),
+    "RobertaProcessing": _roberta,
+    "TemplateProcessing": _template,
+}

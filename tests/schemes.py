@@ -1,0 +1,86 @@
+"""Random rules: pairs of a `tokenizers` tokenizer and texts that its components treat each in their own way."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+
+BEHAVIORS = ["isolated", "removed", "contiguous", "merged_with_previous", "merged_with_next"]
+#: Letters with and without accents, marks of several classes, Hangul, ligatures, white space, signs, numbers.
+CHARACTERS = (
+    "aAbéÉßİﬁ½²٣Ⅷ1290 _-.,!$^`\t\n\r\x00\x01\x0b\x1c\x85\xa0\xad\u200b\u200d\u2028\u3000\ufeff\ufffd"
+    "\u0301\u0323\u0345\u0344\u0f73\u302e\u05b0\u0903\u0e33\u20dd中豈日한\u1112\u1161\u11abﷺ㍿…«»、€≠Ωϓ\u0390Ǆ\U0001f600\U00020000"
+    "\U0001d15e\u1e9b\u0958\u08d3\U0001e000"
+)
+PIECES = ["ab", "##b", "[X]", "x y", "  ", "...", "a1b2", "a-b", "e\u0301", "\u1100\u1161\u11a8", "[new]", "né"]
+
+texts = st.lists(st.text(CHARACTERS, max_size=8) | st.sampled_from(PIECES) | st.text(max_size=4)).map("".join)
+snippets = st.text("abAé .-\u0301ﬁ", min_size=1, max_size=2)
+
+
+@st.composite
+def normalizer_parts(draw: st.DrawFn) -> Any:
+    kind = draw(st.sampled_from(["Bert", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace", "Prepend"]))
+    if kind == "Bert":
+        clean, chinese, lower = draw(st.tuples(*[st.booleans()] * 3))
+        return normalizers.BertNormalizer(clean, chinese, draw(st.sampled_from([None, True, False])), lower)
+    if kind == "Strip":
+        return normalizers.Strip(draw(st.booleans()), draw(st.booleans()))
+    if kind == "Replace":
+        return normalizers.Replace(draw(snippets), draw(st.text("ab é\u0301-", max_size=3)))
+    if kind == "Prepend":
+        return normalizers.Prepend(draw(snippets))
+    return getattr(normalizers, kind)()
+
+
+@st.composite
+def pre_tokenizer_parts(draw: st.DrawFn) -> Any:
+    kind = draw(st.sampled_from(["BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Punctuation", "Digits"]))
+    if kind == "Punctuation":
+        return pre_tokenizers.Punctuation(draw(st.sampled_from(BEHAVIORS)))
+    if kind == "Digits":
+        return pre_tokenizers.Digits(draw(st.booleans()))
+    return getattr(pre_tokenizers, kind)()
+
+
+def sequences(parts: st.SearchStrategy[Any], sequence: Any) -> st.SearchStrategy[Any]:
+    """Nothing, one part, or a sequence, sometimes within another."""
+    flat = st.lists(parts, max_size=4).map(sequence)
+    return st.none() | parts | flat | st.tuples(parts, flat).map(list).map(sequence)
+
+
+added_tokens = st.builds(
+    AddedToken,
+    st.sampled_from(["[X]", "É", "a", "x y", "##b", "中", "=", "-", "é", "...", "1", "\u0301", "ﬁ"]),
+    single_word=st.booleans(),
+    lstrip=st.booleans(),
+    rstrip=st.booleans(),
+    normalized=st.booleans(),
+    special=st.booleans(),
+)
+
+
+@st.composite
+def tokenizers(draw: st.DrawFn) -> Tokenizer:
+    """A tokenizer of `tokenizers` whose vocabulary knows most of the characters above, alone and in some pairs."""
+    lengths = draw(st.sampled_from([3, 100]))
+    surfaces = [*CHARACTERS, *CHARACTERS.lower(), "ab", "e\u0301", "..", " a", "a "]
+    known = [s for s in dict.fromkeys(surfaces) if s != "İ"]
+    tokens = dict.fromkeys(["[UNK]", *known, *("##" + s for s in known)])
+    model = models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=lengths)
+    tokenizer = Tokenizer(model)
+    normalizer = draw(sequences(normalizer_parts(), normalizers.Sequence))
+    pre_tokenizer = draw(sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    if pre_tokenizer is not None:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    for token in draw(st.lists(added_tokens, max_size=3, unique_by=lambda token: _matched(token, normalizer))):
+        # `tokenizers` panics on tokens that normalize to nothing.
+        if _matched(token, normalizer):
+            tokenizer.add_tokens([token])
+    return tokenizer
+
+
+def _matched(token: AddedToken, normalizer: Any) -> str:
+    return normalizer.normalize_str(token.content) if normalizer and token.normalized else token.content
