@@ -14,7 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Spinning threads would measure what else runs on the machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from must import REGISTRY, Must, Options, main_job  # noqa: F401 - importing a module of musts registers them
+from must import REGISTRY, Must, Options, main_job, policy  # noqa: F401 - importing a module of musts registers them
 
 
 def _parse() -> argparse.Namespace:
