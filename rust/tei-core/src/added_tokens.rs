@@ -4,7 +4,7 @@
 //! alone as a word, to swallow white space on either side, and to be looked for in the raw or in the normalized text.
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
 use crate::normalizer::{AlignedChar, Normalizer};
 use crate::unicode::Folding;
@@ -52,6 +52,8 @@ pub struct AddedTokens {
 struct Matcher {
     automaton: AhoCorasick,
     tokens: Vec<AddedToken>,
+    /// The byte all tokens begin with, if they do.
+    first: Option<u8>,
 }
 
 impl AddedTokens {
@@ -77,6 +79,12 @@ impl AddedTokens {
     /// Splits normalized text at the tokens that are looked for there.
     pub fn split_normalized(&self, text: &str, segment: impl FnMut(Segment)) {
         split(self.normalized.as_ref(), text, segment);
+    }
+
+    /// Whether `text` holds a token, or may once it is normalized; false is certain.
+    #[must_use]
+    pub fn may_match(&self, text: &str) -> bool {
+        self.raw.as_ref().is_some_and(|raw| raw.matches(text)) || self.may_match_normalized(text)
     }
 
     /// Whether normalizing `text` could bring a token to light; false is certain.
@@ -111,9 +119,19 @@ impl Matcher {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            .start_kind(StartKind::Both)
             .build(tokens.iter().map(|token| token.content.as_bytes()))
             .map_err(|e| Error::TooManyAddedTokens { count: tokens.len(), reason: e.to_string() })?;
-        Ok(Some(Self { automaton, tokens }))
+        let first = tokens[0].content.as_bytes()[0];
+        let first = tokens.iter().all(|token| token.content.as_bytes()[0] == first).then_some(first);
+        Ok(Some(Self { automaton, tokens, first }))
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        let Some(first) = self.first else { return self.automaton.is_match(text) };
+        // One rare byte, as in `[MASK]`, is found much faster than an automaton runs.
+        memchr::memchr_iter(first, text.as_bytes())
+            .any(|at| self.automaton.find(Input::new(text).range(at..).anchored(Anchored::Yes)).is_some())
     }
 
     /// The token and range of a match after its flags have had their say, or None if they discard it.

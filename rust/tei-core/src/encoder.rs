@@ -9,17 +9,14 @@ use crate::added_tokens::{AddedToken, AddedTokens, Segment, flatten};
 use crate::encoding::Encoding;
 use crate::normalizer::{AlignedChar, Normalizer};
 use crate::packed::PackedWord;
-use crate::scanner::{Scanner, Words, split_words};
+use crate::scanner::{Found, Scanner, Scratch, Words, split_words};
 use crate::trie::Trie;
-use crate::vocabulary::{Position, Vocabulary};
+use crate::vocabulary::Vocabulary;
 use crate::word_cache::{INLINE, WordCache};
 use crate::{Result, TokenId};
 
-const IDEOGRAPHS: std::ops::RangeInclusive<char> = '\u{4E00}'..='\u{9FFF}';
-const FIRST_IDEOGRAPH: usize = 0x4E00;
-
 /// 2 MiB a worker: 98 of 100 English words hit, and most of it stays in the second-level cache.
-const CACHE_BITS: u32 = 16;
+const CACHE_BITS: u32 = 17;
 
 /// Encodes text with one vocabulary by one set of rules; never changes.
 #[derive(Debug)]
@@ -29,8 +26,6 @@ pub struct Encoder {
     scanner: Scanner,
     added: AddedTokens,
     max_word_chars: usize,
-    /// Ids of the words that are one unified ideograph.
-    ideographs: Box<[TokenId]>,
     workers: Mutex<Vec<Worker>>,
 }
 
@@ -38,7 +33,8 @@ pub struct Encoder {
 #[derive(Debug)]
 pub struct Worker {
     cache: WordCache,
-    scratch: Vec<u8>,
+    scratch: Scratch,
+    keys: Vec<(PackedWord, u32)>,
     pieces: Vec<TokenId>,
 }
 
@@ -60,17 +56,7 @@ impl Encoder {
         }
         let added = AddedTokens::new(added, normalizer)?;
         let scanner = Scanner::new(normalizer);
-        let mut encoder = Self {
-            vocabulary,
-            trie,
-            scanner,
-            added,
-            max_word_chars,
-            ideographs: Box::default(),
-            workers: Mutex::default(),
-        };
-        encoder.ideographs = IDEOGRAPHS.map(|c| encoder.single(c)).collect();
-        Ok(encoder)
+        Ok(Self { vocabulary, trie, scanner, added, max_word_chars, workers: Mutex::default() })
     }
 
     /// The vocabulary.
@@ -103,38 +89,68 @@ impl Encoder {
         result
     }
 
-    /// Appends the ids of `text` to `ids`.
-    pub fn encode(&self, text: &str, worker: &mut Worker, ids: &mut Vec<TokenId>) {
-        if self.added.may_match_normalized(text) {
-            return ids.extend(self.encode_aligned(text).ids);
-        }
-        self.added.split_raw(text, |segment| match segment {
-            Segment::Token(id, _) => ids.push(id),
-            Segment::Text(range) => {
-                let Worker { cache, scratch, pieces } = &mut *worker;
-                let queue = Queue { words: [(PackedWord::from_block(0, 0), 0); AHEAD], len: 0 };
-                let mut emit = Emit { encoder: self, cache, pieces, queue, ids };
-                self.scanner.scan(&text[range], scratch, &mut emit);
-                emit.drain();
-            }
+    /// Appends the ids of all texts to `ids`, and to `ends` where each text's ids end.
+    pub fn encode<'t>(
+        &self,
+        texts: impl Iterator<Item = &'t str>,
+        worker: &mut Worker,
+        ids: &mut Vec<TokenId>,
+        ends: &mut Vec<i64>,
+    ) {
+        let Worker { cache, scratch, keys, pieces } = worker;
+        let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends };
+        self.split(texts, |run| match run {
+            Run::Plain(texts) => self.scanner.scan(texts, scratch, &mut emit),
+            Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
         });
     }
 
-    /// Hands every word of `text` to `words`; added tokens are no words.
-    pub fn visit_words<W: Words>(&self, text: &str, words: &mut W) {
+    fn encode_marked(&self, text: &str, scratch: &mut Scratch, emit: &mut Emit<'_>) {
         if self.added.may_match_normalized(text) {
-            return self.visit_exactly(text, |part| {
-                if let Part::Word(chars) = part {
-                    words.long(flatten(chars).0.as_bytes());
-                }
+            emit.ids.extend(self.encode_aligned(text).ids);
+        } else {
+            let texts = emit.ends.len();
+            self.added.split_raw(text, |segment| match segment {
+                Segment::Token(id, _) => emit.ids.push(id),
+                Segment::Text(range) => self.scanner.scan(std::iter::once(&text[range]), scratch, emit),
             });
+            emit.ends.truncate(texts);
         }
-        let mut scratch = Vec::new();
-        self.added.split_raw(text, |segment| {
-            if let Segment::Text(range) = segment {
-                self.scanner.scan(&text[range], &mut scratch, words);
-            }
+        emit.ends.push(emit.ids.len() as i64);
+    }
+
+    /// Hands every word of all texts to `words`; added tokens are no words.
+    pub fn visit_words<'t, W: Words>(
+        &self,
+        texts: impl Iterator<Item = &'t str>,
+        worker: &mut Worker,
+        words: &mut W,
+    ) {
+        self.split(texts, |run| match run {
+            Run::Plain(texts) => self.scanner.scan(texts, &mut worker.scratch, words),
+            Run::Marked(text) => self.visit_exactly(text, |part| {
+                if let Part::Word(chars) = part {
+                    let (word, _) = flatten(chars);
+                    words.take(Found::one(word.as_bytes(), &[word.len() as u32]));
+                }
+            }),
         });
+    }
+
+    /// Cuts texts into runs of those that hold no added token, and single ones that may.
+    fn split<'t>(&self, mut texts: impl Iterator<Item = &'t str>, mut visit: impl FnMut(Run<'_, 't>)) {
+        loop {
+            let mut marked = None;
+            let mut plain = std::iter::from_fn(|| {
+                let text = texts.next()?;
+                marked = self.added.may_match(text).then_some(text);
+                marked.is_none().then_some(text)
+            });
+            visit(Run::Plain(&mut plain));
+            // Without one, the texts have come to their end.
+            let Some(text) = marked else { return };
+            visit(Run::Marked(text));
+        }
     }
 
     /// Encodes `text` with byte offsets and word numbers.
@@ -194,11 +210,6 @@ impl Encoder {
             pieces.push(self.vocabulary.unknown());
         }
     }
-
-    fn single(&self, c: char) -> TokenId {
-        let found = self.trie.longest(Position::Initial, c.encode_utf8(&mut [0; 4]).as_bytes());
-        found.map_or(self.vocabulary.unknown(), |(id, _)| id)
-    }
 }
 
 /// What the exact path meets in a text.
@@ -217,95 +228,89 @@ fn char_count(word: &[u8]) -> usize {
 
 impl Worker {
     fn new() -> Self {
-        Self { cache: WordCache::new(CACHE_BITS, crate::seed()), scratch: Vec::new(), pieces: Vec::new() }
+        Self { cache: WordCache::new(CACHE_BITS, crate::seed()), scratch: Scratch::default(), keys: Vec::new(), pieces: Vec::new() }
     }
 }
 
-/// How many words are looked up at once: enough for the memory of the first to have arrived with the last.
-const AHEAD: usize = 32;
-
-/// Words that wait for their memory.
-#[derive(Debug)]
-struct Queue {
-    words: [(PackedWord, usize); AHEAD],
-    len: usize,
+/// Texts that take the same way.
+enum Run<'i, 't> {
+    Plain(&'i mut dyn Iterator<Item = &'t str>),
+    Marked(&'t str),
 }
 
+/// Looks words up and writes their ids.
 struct Emit<'a> {
     encoder: &'a Encoder,
     cache: &'a mut WordCache,
+    keys: &'a mut Vec<(PackedWord, u32)>,
     pieces: &'a mut Vec<TokenId>,
-    queue: Queue,
     ids: &'a mut Vec<TokenId>,
+    ends: &'a mut Vec<i64>,
+}
+
+impl Words for Emit<'_> {
+    #[inline(always)]
+    fn take(&mut self, found: Found<'_>) {
+        // All are asked for before the first is needed: by then its memory has arrived.
+        if self.keys.len() < found.len() {
+            self.keys.resize(found.len(), (PackedWord::LONG, 0));
+        }
+        for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
+            let key = found.packed(i);
+            *waiting = (key, self.cache.prefetch(key));
+        }
+        let mut next = 0;
+        for &end in found.texts() {
+            next = self.emit(found, next, end);
+            self.ends.push(self.ids.len() as i64);
+        }
+        self.emit(found, next, u32::MAX);
+    }
+
+    fn longest(&self) -> usize {
+        4 * (self.encoder.max_word_chars + 1)
+    }
 }
 
 impl Emit<'_> {
-    /// Looks up all words that wait.
-    fn drain(&mut self) {
-        self.ids.reserve(AHEAD * INLINE);
-        for i in 0..std::mem::take(&mut self.queue.len) {
-            let (word, place) = self.queue.words[i];
-            match self.cache.get(word, place) {
-                Some((ids, count)) => push_inline(self.ids, *ids, count),
-                None => self.miss(word, place),
+    /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
+    #[inline(always)]
+    fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
+        self.ids.reserve(INLINE);
+        let (mut out, mut len) = (self.ids.as_mut_ptr(), self.ids.len());
+        let mut full = self.ids.capacity() - INLINE;
+        while next < found.len() && found.start(next) < end {
+            let (key, place) = self.keys[next];
+            let hit = self.cache.get(key, place).filter(|_| len <= full);
+            if let Some((ids, count)) = hit {
+                // SAFETY: `INLINE` places from `len` on are within the capacity. All are written, one store instead of
+                // a loop, and `count` of them kept.
+                unsafe { out.add(len).cast::<[TokenId; INLINE]>().write_unaligned(*ids) };
+                len += count;
+            } else {
+                // SAFETY: everything before `len` was written, and `len` is within the capacity.
+                unsafe { self.ids.set_len(len) };
+                self.miss(key, place, found.bytes(next));
+                self.ids.reserve(INLINE);
+                (out, len) = (self.ids.as_mut_ptr(), self.ids.len());
+                full = self.ids.capacity() - INLINE;
             }
+            next += 1;
         }
+        // SAFETY: as above.
+        unsafe { self.ids.set_len(len) };
+        next
     }
 
     #[cold]
     #[inline(never)]
-    fn miss(&mut self, word: PackedWord, place: usize) {
+    fn miss(&mut self, key: PackedWord, place: u32, word: &[u8]) {
+        if key == PackedWord::LONG {
+            return self.encoder.encode_word(word, self.ids);
+        }
         self.pieces.clear();
-        word.with_bytes(|bytes| self.encoder.encode_word(bytes, self.pieces));
-        self.cache.insert(word, place, self.pieces);
+        self.encoder.encode_word(word, self.pieces);
+        self.cache.insert(key, place, self.pieces);
         self.ids.extend_from_slice(self.pieces);
     }
-}
-
-impl Words for Emit<'_> {
-    #[inline]
-    fn packed(&mut self, word: PackedWord) {
-        let place = self.cache.place(word);
-        self.cache.prefetch(place);
-        self.queue.words[self.queue.len] = (word, place);
-        self.queue.len += 1;
-        if self.queue.len == AHEAD {
-            self.drain();
-        }
-    }
-
-    fn long(&mut self, word: &[u8]) {
-        self.drain();
-        self.encoder.encode_word(word, self.ids);
-    }
-
-    #[inline]
-    fn ascii(&mut self, byte: u8) {
-        // Through the cache, too: a path of its own would cost a branch that nothing predicts.
-        self.packed(PackedWord::from_block(u128::from(byte), 1));
-    }
-
-    #[inline]
-    fn character(&mut self, c: char) {
-        let mut bytes = [0; 4];
-        if let Some(word) = PackedWord::new(c.encode_utf8(&mut bytes).as_bytes()) {
-            self.packed(word);
-        }
-    }
-
-    #[inline]
-    fn ideograph(&mut self, c: char) {
-        self.drain();
-        self.ids.push(self.encoder.ideographs[c as usize - FIRST_IDEOGRAPH]);
-    }
-}
-
-/// Pushes the first `count` of `ids`, writing all of them: one store instead of a loop.
-#[inline]
-fn push_inline(out: &mut Vec<TokenId>, ids: [TokenId; INLINE], count: usize) {
-    let len = out.len();
-    out.reserve(INLINE);
-    out.spare_capacity_mut()[..INLINE].write_copy_of_slice(&ids);
-    // SAFETY: the next `INLINE` places are reserved and just written, and `count` is at most `INLINE`.
-    unsafe { out.set_len(len + count.min(INLINE)) };
 }

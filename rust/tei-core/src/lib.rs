@@ -2,11 +2,15 @@
 //!
 //! Text → [`normalizer`] → normalized text → words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
+pub mod boundaries;
 pub mod decoder;
 pub mod encoder;
 pub mod encoding;
 pub mod error;
+pub mod folder;
 pub mod grow;
+pub mod huge;
+pub mod machine;
 pub mod merges;
 pub mod normalizer;
 pub mod packed;

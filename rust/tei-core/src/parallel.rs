@@ -78,18 +78,14 @@ pub fn map_units<R: Send>(
 #[must_use]
 pub fn encode_batch(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> (Vec<i32>, Vec<i64>) {
     let mut parts = map_units(texts, threads, |texts| {
-        let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(texts.len()));
-        encoder.with_worker(|worker| {
-            for text in texts {
-                encoder.encode(text, worker, &mut ids);
-                ends.push(ids.len() as i64);
-            }
-        });
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let (mut ids, mut ends) = (Vec::with_capacity(bytes / 3 + texts.len()), Vec::with_capacity(texts.len()));
+        encoder.with_worker(|worker| encoder.encode(texts.iter().map(AsRef::as_ref), worker, &mut ids, &mut ends));
         (ids, ends)
     });
     let (ids, ends) = if parts.len() == 1 { parts.remove(0) } else { join(parts) };
     let row_offsets = std::iter::once(0).chain(ends).collect();
-    (ids.into_iter().map(TokenId::cast_signed).collect(), row_offsets)
+    (signed(ids), row_offsets)
 }
 
 fn join(parts: Vec<(Vec<TokenId>, Vec<i64>)>) -> (Vec<TokenId>, Vec<i64>) {
@@ -101,4 +97,11 @@ fn join(parts: Vec<(Vec<TokenId>, Vec<i64>)>) -> (Vec<TokenId>, Vec<i64>) {
         ends.extend(part_ends.iter().map(|end| start + end));
     }
     (ids, ends)
+}
+
+/// The same ids, and the same memory, as numpy wants them.
+fn signed(ids: Vec<TokenId>) -> Vec<i32> {
+    let mut ids = std::mem::ManuallyDrop::new(ids);
+    // SAFETY: both types are four plain bytes; vocabularies are too small for an id that would become negative.
+    unsafe { Vec::from_raw_parts(ids.as_mut_ptr().cast(), ids.len(), ids.capacity()) }
 }

@@ -1,211 +1,208 @@
-//! Text → words in one pass: BERT's normalizer and pre-tokenizer fused.
+//! Text → words: BERT's normalizer and pre-tokenizer, fused, in chunks that stay in the first-level cache.
 //!
-//! ASCII goes sixteen bytes at a time: a load, a mask of letters and digits, a count. Anything else goes character by
-//! character through the folding table into a scratch buffer. `normalizer.rs` is the slow definition, and takes over where
-//! marks would have to change places.
+//! `folder.rs` folds a chunk of text, `boundaries.rs` finds the words in it, and whoever asked gets them all at once.
 use std::ops::Range;
 
+use crate::boundaries::{Boundaries, find};
+use crate::folder::{Folded, Folder};
+#[cfg(target_arch = "x86_64")]
+use crate::machine::{Avx2, Avx512};
+use crate::machine::{Baseline, Level, Machine};
 use crate::normalizer::{AlignedChar, Normalizer};
-use crate::packed::{MAX_PACKED, PackedWord, block_at, leading_alphanumerics};
-use crate::unicode::{Entry, Folding};
+use crate::packed::PackedWord;
+use crate::unicode::Folding;
 
-/// Receives the words of a text in order; each call is one word.
+/// Folded bytes at once: with their boundaries they fill half the first-level cache.
+const CHUNK: usize = 2 << 10;
+
+/// Receives the words of texts in order.
 pub trait Words {
-    /// A word of at most [`MAX_PACKED`] bytes.
-    fn packed(&mut self, word: PackedWord);
-    /// A longer word.
-    fn long(&mut self, word: &[u8]);
-    /// A word that is one ASCII punctuation character.
-    fn ascii(&mut self, byte: u8);
-    /// A word that is one character outside ASCII.
-    fn character(&mut self, c: char);
-    /// A word that is one of the 20,992 unified ideographs from U+4E00 on.
-    #[inline]
-    fn ideograph(&mut self, c: char) {
-        self.character(c);
+    /// Takes the next words.
+    fn take(&mut self, found: Found<'_>);
+
+    /// Whether no more words of the text that is under way are wanted.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// So many bytes of a word are enough; of a longer word at least as many arrive, but perhaps not all.
+    fn longest(&self) -> usize {
+        usize::MAX
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Word,
-    Space,
-    Punctuation,
-    Control,
-    Other,
+/// Consecutive words, and where the texts end that they belong to.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    folded: &'a [u8],
+    starts: &'a [u32],
+    ends: &'a [u32],
+    texts: &'a [u32],
+}
+
+impl<'a> Found<'a> {
+    /// A single word, without the end of its text.
+    #[must_use]
+    pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
+        Self { folded: word, starts: &[0], ends: end, texts: &[] }
+    }
+
+    /// Number of words.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is no word.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Where the `i`-th word begins; ends of texts are counted alike.
+    #[inline(always)]
+    #[must_use]
+    pub fn start(&self, i: usize) -> u32 {
+        self.starts[i]
+    }
+
+    /// The ends of the texts that end among these words; the words behind the last belong to a text that goes on.
+    #[inline(always)]
+    #[must_use]
+    pub fn texts(&self) -> &'a [u32] {
+        self.texts
+    }
+
+    /// The `i`-th word.
+    #[inline(always)]
+    #[must_use]
+    pub fn bytes(&self, i: usize) -> &'a [u8] {
+        &self.folded[self.starts[i] as usize..self.ends[i] as usize]
+    }
+
+    /// The `i`-th word, packed, or [`PackedWord::LONG`].
+    #[inline(always)]
+    #[must_use]
+    pub fn packed(&self, i: usize) -> PackedWord {
+        let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
+        PackedWord::read(self.folded, start, len).unwrap_or(PackedWord::LONG)
+    }
+
+    /// All words.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        (0..self.len()).map(move |i| self.bytes(i))
+    }
+}
+
+/// Buffers of a scan, only there to be reused.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    folded: Folded,
+    found: Boundaries,
+    texts: Vec<u32>,
+}
+
+impl Scratch {
+    /// Hands over all words of the folded text; if a text goes on, its last word may, too, and is kept.
+    #[inline(always)]
+    fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, words: &mut W) {
+        let Self { folded, found, texts } = self;
+        let end = folded.len();
+        folded.pad();
+        find::<M>(folded.bytes(), found);
+        let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
+        let tail = if open { found.pop() as usize } else { end };
+        words.take(Found { folded: folded.with_slack(), starts: found.starts(), ends: found.ends(), texts });
+        folded.keep(tail..end, words.longest());
+        texts.clear();
+    }
 }
 
 /// A compiled [`Normalizer`] with BERT's pre-tokenizer: white space separates words, punctuation is a word.
 #[derive(Clone, Debug)]
 pub struct Scanner {
-    classes: [Class; 256],
-    folding: &'static Folding,
-    normalizer: Normalizer,
+    folder: Folder,
+    level: Level,
 }
 
 impl Scanner {
     /// Compiles a normalizer.
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
-        let classes = std::array::from_fn(|b| ascii_class(b as u8, normalizer.clean_text));
-        Self { classes, folding: normalizer.folding(), normalizer }
+        Self { folder: Folder::new(normalizer), level: Level::best() }
     }
 
     /// The normalizer this scanner was made of.
     #[must_use]
     pub fn normalizer(&self) -> Normalizer {
-        self.normalizer
+        self.folder.normalizer()
     }
 
-    /// Hands the words of `text` to `words`; `scratch` is only there to be reused.
-    pub fn scan<W: Words>(&self, text: &str, scratch: &mut Vec<u8>, words: &mut W) {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            at = match self.classes[usize::from(bytes[at])] {
-                Class::Space | Class::Control => at + 1,
-                Class::Punctuation => {
-                    words.ascii(bytes[at]);
-                    at + 1
-                }
-                Class::Word => {
-                    let (len, block) = leading_alphanumerics(block_at(bytes, at), self.normalizer.lowercase);
-                    if len <= MAX_PACKED && self.ends_word(bytes, at + len) {
-                        words.packed(PackedWord::from_block(block, len));
-                        at + len
-                    } else {
-                        self.scan_slowly(text, at, scratch, words)
-                    }
-                }
-                Class::Other => match ideograph_at(bytes, at) {
-                    Some(c) if self.normalizer.split_ideographs => {
-                        words.ideograph(c);
-                        at + 3
-                    }
-                    _ => self.scan_slowly(text, at, scratch, words),
-                },
-            }
+    /// Hands the words of all texts to `words`.
+    pub fn scan<'t, W: Words>(
+        &self,
+        texts: impl Iterator<Item = &'t str>,
+        scratch: &mut Scratch,
+        words: &mut W,
+    ) {
+        match self.level {
+            Level::Baseline => self.scan_on::<Baseline, W>(texts, scratch, words),
+            // SAFETY: a level is only chosen where the machine has its instructions.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { self.scan_avx2(texts, scratch, words) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { self.scan_avx512(texts, scratch, words) },
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn scan_avx2<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
+        self.scan_on::<Avx2, W>(texts, scratch, words);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+    fn scan_avx512<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
+        self.scan_on::<Avx512, W>(texts, scratch, words);
+    }
+
+    #[inline(always)]
+    fn scan_on<'t, M: Machine, W: Words>(
+        &self,
+        texts: impl Iterator<Item = &'t str>,
+        scratch: &mut Scratch,
+        words: &mut W,
+    ) {
+        scratch.folded.keep(0..0, 0);
+        for text in texts {
+            let mut at = 0;
+            loop {
+                // Twice what is there, so that a word longer than the chunk is not looked at again and again.
+                let goal = CHUNK.max(2 * scratch.folded.open());
+                at = self.folder.fold::<M>(text, at, goal, &mut scratch.folded);
+                if at == text.len() {
+                    break;
+                }
+                scratch.flush::<M, W>(true, words);
+                if words.is_full() {
+                    scratch.folded.keep(0..0, 0);
+                    break;
+                }
+            }
+            scratch.folded.end_text(&mut scratch.texts);
+        }
+        scratch.flush::<M, W>(false, words);
     }
 
     /// The slow definition of `scan`: normalize, then split.
-    pub fn scan_exactly<W: Words>(&self, text: &str, words: &mut W) {
-        let chars = self.normalizer.normalize(text, 0);
+    pub fn scan_exactly(&self, text: &str, mut word: impl FnMut(&str)) {
+        let chars = self.normalizer().normalize(text, 0);
         for range in split_words(&chars) {
-            let word: String = chars[range].iter().map(|a| a.c).collect();
-            push_word(word.as_bytes(), words);
+            word(&chars[range].iter().map(|a| a.c).collect::<String>());
         }
-    }
-
-    #[inline]
-    fn ends_word(&self, bytes: &[u8], at: usize) -> bool {
-        bytes.get(at).is_none_or(|&b| matches!(self.classes[usize::from(b)], Class::Space | Class::Punctuation))
-    }
-
-    /// Scans from `at`, character by character, until ASCII or an ideograph ends a word; returns where that is.
-    fn scan_slowly<W: Words>(&self, text: &str, at: usize, scratch: &mut Vec<u8>, words: &mut W) -> usize {
-        scratch.clear();
-        let mut word_start = at;
-        for (i, c) in text[at..].char_indices() {
-            if scratch.is_empty() {
-                word_start = at + i;
-            }
-            if c.is_ascii() {
-                match self.classes[c as usize & 127] {
-                    Class::Space | Class::Punctuation => {
-                        flush(scratch, words);
-                        return at + i;
-                    }
-                    Class::Control => {}
-                    _ if self.normalizer.lowercase => scratch.push((c as u8).to_ascii_lowercase()),
-                    _ => scratch.push(c as u8),
-                }
-                continue;
-            }
-            if is_unified_ideograph(c) && self.normalizer.split_ideographs {
-                flush(scratch, words);
-                return at + i;
-            }
-            let entry = self.folding.entry(c);
-            if entry.is_nonstarter() {
-                // Marks may have to change places, but never across the start of the word.
-                self.scan_exactly(&text[word_start..], words);
-                return text.len();
-            }
-            self.push_character(c, entry, scratch, words);
-        }
-        flush(scratch, words);
-        text.len()
-    }
-
-    #[inline]
-    fn push_character<W: Words>(&self, c: char, entry: Entry, scratch: &mut Vec<u8>, words: &mut W) {
-        if entry.is_control() && self.normalizer.clean_text {
-            return;
-        }
-        if entry.is_space() {
-            return flush(scratch, words);
-        }
-        let alone = entry.is_ideograph() && self.normalizer.split_ideographs;
-        if alone {
-            flush(scratch, words);
-        }
-        self.folding.fold(c, entry, |folded, punctuation| {
-            if alone || punctuation {
-                flush(scratch, words);
-                push_alone(folded, words);
-            } else {
-                scratch.extend_from_slice(folded.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        });
-    }
-}
-
-fn ascii_class(byte: u8, clean: bool) -> Class {
-    match byte {
-        b'\t'..=b'\r' | b' ' if !clean || matches!(byte, b'\t' | b'\n' | b'\r' | b' ') => Class::Space,
-        _ if byte.is_ascii_punctuation() => Class::Punctuation,
-        _ if byte.is_ascii_control() && clean => Class::Control,
-        0..=127 if !byte.is_ascii_alphanumeric() => Class::Other,
-        0..=127 => Class::Word,
-        _ => Class::Other,
-    }
-}
-
-fn is_unified_ideograph(c: char) -> bool {
-    matches!(c, '\u{4E00}'..='\u{9FFF}')
-}
-
-/// The unified ideograph that begins at a byte of UTF-8 text, if one does; each folds to itself under every option.
-#[inline]
-fn ideograph_at(bytes: &[u8], at: usize) -> Option<char> {
-    let &[a @ 0xE4..=0xE9, b, c] = bytes.get(at..)?.first_chunk::<3>()? else { return None };
-    let code = u32::from(a & 15) << 12 | u32::from(b & 63) << 6 | u32::from(c & 63);
-    char::from_u32(code).filter(|&c| is_unified_ideograph(c))
-}
-
-#[inline]
-fn push_alone<W: Words>(c: char, words: &mut W) {
-    if c.is_ascii() {
-        words.ascii(c as u8);
-    } else {
-        words.character(c);
-    }
-}
-
-#[inline]
-fn flush<W: Words>(scratch: &mut Vec<u8>, words: &mut W) {
-    if !scratch.is_empty() {
-        push_word(scratch, words);
-        scratch.clear();
-    }
-}
-
-#[inline]
-fn push_word<W: Words>(word: &[u8], words: &mut W) {
-    match PackedWord::new(word) {
-        Some(word) => words.packed(word),
-        None => words.long(word),
     }
 }
 
@@ -237,22 +234,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[derive(Default)]
     struct Collected(Vec<String>);
 
     impl Words for Collected {
-        fn packed(&mut self, word: PackedWord) {
-            word.with_bytes(|bytes| self.long(bytes));
+        fn take(&mut self, found: Found<'_>) {
+            self.0.extend(found.iter().map(|word| String::from_utf8(word.to_vec()).expect("words are UTF-8")));
         }
-        fn long(&mut self, word: &[u8]) {
-            self.0.push(String::from_utf8(word.to_vec()).expect("words are UTF-8"));
-        }
-        fn ascii(&mut self, byte: u8) {
-            self.long(&[byte]);
-        }
-        fn character(&mut self, c: char) {
-            self.0.push(c.into());
-        }
+    }
+
+    fn scanned(scanner: &Scanner, text: &str) -> Vec<String> {
+        let mut words = Collected(Vec::new());
+        scanner.scan(std::iter::once(text), &mut Scratch::default(), &mut words);
+        words.0
     }
 
     fn normalizers() -> impl Strategy<Value = Normalizer> {
@@ -265,10 +258,13 @@ mod tests {
     }
 
     fn agree(normalizer: Normalizer, text: &str) {
-        let (scanner, mut fast, mut exact) = (Scanner::new(normalizer), Collected::default(), Collected::default());
-        scanner.scan(text, &mut Vec::new(), &mut fast);
-        scanner.scan_exactly(text, &mut exact);
-        assert_eq!(fast.0, exact.0, "{text:?} with {normalizer:?}");
+        let mut scanner = Scanner::new(normalizer);
+        let mut exact = Vec::new();
+        scanner.scan_exactly(text, |word| exact.push(word.to_owned()));
+        for level in Level::all() {
+            scanner.level = level;
+            assert_eq!(scanned(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}");
+        }
     }
 
     proptest! {
@@ -278,7 +274,7 @@ mod tests {
         }
 
         #[test]
-        fn equals_it_on_dense_text(normalizer in normalizers(), text in "[a-zA-Z0-9 _,.\\-\t\u{0}\u{b}\u{85}éÉ한中、\u{301}İ\u{ad}]{0,60}") {
+        fn equals_it_on_dense_text(normalizer in normalizers(), text in "[a-zA-Z0-9 _,.\\-\t\u{0}\u{b}\u{85}éÉ한中、\u{301}İ\u{ad}\u{302e}\u{302f}\u{1d165}]{0,60}") {
             agree(normalizer, &text);
         }
     }

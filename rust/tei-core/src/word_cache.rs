@@ -3,6 +3,7 @@
 //! A slot never grows, moves or locks; a full pair evicts its older word. What it holds never changes an output, only
 //! the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
+use crate::huge::Huge;
 use crate::packed::PackedWord;
 
 /// How many ids a slot holds; words of more pieces are matched afresh each time.
@@ -21,7 +22,7 @@ struct Slot {
 
 /// A cache from short words to their ids.
 pub struct WordCache {
-    pairs: Box<[[Slot; 2]]>,
+    pairs: Huge<[Slot; 2]>,
     seeds: [u64; 2],
 }
 
@@ -30,52 +31,50 @@ impl WordCache {
     #[must_use]
     pub fn new(bits: u32, seed: u64) -> Self {
         let empty = Slot { key: 0, ids: [0; INLINE] };
-        let pairs = vec![[empty; 2]; 1 << bits.saturating_sub(1)].into_boxed_slice();
+        let pairs = Huge::new([empty; 2], 1 << bits.saturating_sub(1));
         Self { pairs, seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15] }
     }
 
+    /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
+    #[inline(always)]
+    pub fn prefetch(&self, word: PackedWord) -> u32 {
+        let place = self.place(word);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.pairs.as_ptr().wrapping_add(place as usize).cast());
+        }
+        place
+    }
+
     /// The ids of a word, the first [`INLINE`] places of which `count` are filled; `place` is that of the word.
-    #[inline]
+    #[inline(always)]
     #[must_use]
-    pub fn get(&self, word: PackedWord, place: usize) -> Option<(&[TokenId; INLINE], usize)> {
-        let pair = &self.pairs[place];
+    pub fn get(&self, word: PackedWord, place: u32) -> Option<(&[TokenId; INLINE], usize)> {
+        let pair = &self.pairs[place as usize];
         // Which of the two it is cannot be predicted, so it is computed.
         let slot = &pair[usize::from((pair[0].key & KEY) != word.bits())];
         ((slot.key & KEY) == word.bits()).then_some((&slot.ids, (slot.key >> COUNT) as usize))
     }
 
-    /// Asks for the memory that a later [`WordCache::get`] at `place` will read.
-    #[inline]
-    pub fn prefetch(&self, place: usize) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.pairs.as_ptr().wrapping_add(place).cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = place;
-    }
-
     /// Remembers a word of at most [`INLINE`] ids.
-    pub fn insert(&mut self, word: PackedWord, place: usize, ids: &[TokenId]) {
+    pub fn insert(&mut self, word: PackedWord, place: u32, ids: &[TokenId]) {
         if ids.len() > INLINE {
             return;
         }
         let mut slot = Slot { key: word.bits() | (ids.len() as u128) << COUNT, ids: [0; INLINE] };
         slot.ids[..ids.len()].copy_from_slice(ids);
-        let pair = &mut self.pairs[place];
+        let pair = &mut self.pairs[place as usize];
         pair[1] = pair[0];
         pair[0] = slot;
     }
 
-    /// Where a word is kept.
-    #[inline]
-    #[must_use]
-    pub fn place(&self, word: PackedWord) -> usize {
+    #[inline(always)]
+    fn place(&self, word: PackedWord) -> u32 {
         let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
         let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
-        ((product >> 64) as u64 ^ product as u64) as usize & (self.pairs.len() - 1)
+        ((product >> 64) as u32 ^ product as u32) & (self.pairs.len() - 1) as u32
     }
 }
 

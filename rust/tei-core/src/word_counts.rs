@@ -7,9 +7,8 @@ use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::encoder::Encoder;
-use crate::packed::PackedWord;
 use crate::parallel::map_units;
-use crate::scanner::Words;
+use crate::scanner::{Found, Words};
 
 /// Distinct words with their counts, ordered by falling count, then by bytes; immutable.
 ///
@@ -101,7 +100,7 @@ impl WordCounts {
 pub fn count_words(encoder: &Encoder, texts: &[Cow<'_, str>], threads: usize) -> Counter {
     let parts = map_units(texts, threads, |texts| {
         let mut counter = Counter::default();
-        texts.iter().for_each(|text| encoder.visit_words(text, &mut counter));
+        encoder.with_worker(|worker| encoder.visit_words(texts.iter().map(AsRef::as_ref), worker, &mut counter));
         counter
     });
     parts.into_iter().reduce(|all, part| all.absorb(&part)).unwrap_or_default()
@@ -173,21 +172,8 @@ impl Counter {
 }
 
 impl Words for Counter {
-    #[inline]
-    fn packed(&mut self, word: PackedWord) {
-        word.with_bytes(|bytes| self.add(bytes, 1));
-    }
-
-    fn long(&mut self, word: &[u8]) {
-        self.add(word, 1);
-    }
-
-    fn ascii(&mut self, byte: u8) {
-        self.add(&[byte], 1);
-    }
-
-    fn character(&mut self, c: char) {
-        self.add(c.encode_utf8(&mut [0; 4]).as_bytes(), 1);
+    fn take(&mut self, found: Found<'_>) {
+        found.iter().for_each(|word| self.add(word, 1));
     }
 }
 

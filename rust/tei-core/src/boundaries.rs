@@ -1,0 +1,153 @@
+//! Where words begin and end in folded text, 64 bytes at a time, without a branch that depends on the text.
+//!
+//! Folded text (see `folder.rs`) has three kinds of byte: the blank, ASCII punctuation, and all others, which make up
+//! words. The kinds become bit masks, boundaries become bit arithmetic on them, and the positions of the bits become two
+//! lists. The widest instructions the machine has are chosen once, at run time.
+
+use crate::machine::{BLOCK, Machine};
+
+/// Where each word begins and ends; both lists are of one length.
+#[derive(Clone, Debug, Default)]
+pub struct Boundaries {
+    starts: Vec<u32>,
+    ends: Vec<u32>,
+    len: usize,
+}
+
+impl Boundaries {
+    /// Where words begin.
+    #[inline]
+    #[must_use]
+    pub fn starts(&self) -> &[u32] {
+        &self.starts[..self.len]
+    }
+
+    /// Where words end, exclusive.
+    #[inline]
+    #[must_use]
+    pub fn ends(&self) -> &[u32] {
+        &self.ends[..self.len]
+    }
+
+    /// Takes the last word away, of which there must be one, and returns its start.
+    pub fn pop(&mut self) -> u32 {
+        self.len -= 1;
+        self.starts[self.len]
+    }
+
+    /// Room for a word at every byte, and for whole vectors behind the last.
+    fn make_room(&mut self, bytes: usize) {
+        let room = bytes + BLOCK;
+        if self.starts.len() < room {
+            self.starts.resize(room, 0);
+            self.ends.resize(room, 0);
+        }
+    }
+}
+
+/// Bits of the bytes of a block that belong to words and that are punctuation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kinds {
+    word: u64,
+    punctuation: u64,
+}
+
+/// Bits of the first bytes of words, and of the bytes after their last; the kinds of the byte before are carried on.
+#[inline(always)]
+fn edges(kinds: Kinds, carry: &mut Kinds) -> (u64, u64) {
+    let word_before = kinds.word << 1 | carry.word;
+    let punctuation_before = kinds.punctuation << 1 | carry.punctuation;
+    *carry = Kinds { word: kinds.word >> 63, punctuation: kinds.punctuation >> 63 };
+    (kinds.word & !word_before | kinds.punctuation, !kinds.word & word_before | punctuation_before)
+}
+
+const BLANK: u8 = b' ';
+
+#[inline(always)]
+fn is_punctuation(b: u8) -> bool {
+    // Two ranges with letters and digits cut out; as arithmetic, which becomes vector instructions.
+    let letter = (b | 0x20).wrapping_sub(b'a') < 26;
+    let digit = b.wrapping_sub(b'0') < 10;
+    (b.wrapping_sub(0x21) < 94) & !letter & !digit
+}
+
+
+/// Finds the words of folded text; its length is a multiple of [`BLOCK`] and its last byte a blank.
+#[inline(always)]
+pub fn find<M: Machine>(text: &[u8], found: &mut Boundaries) {
+    found.make_room(text.len());
+    let Boundaries { starts, ends, len } = found;
+    let (mut begun, mut ended, mut carry) = (0, 0, Kinds::default());
+    for (i, block) in text.as_chunks::<BLOCK>().0.iter().enumerate() {
+        let (first, after) = edges(kinds::<M>(block), &mut carry);
+        let base = (i * BLOCK) as u32;
+        begun = M::push(first, base, starts, begun);
+        ended = M::push(after, base, ends, ended);
+    }
+    debug_assert_eq!(begun, ended, "the text ends with a blank");
+    *len = begun.min(ended);
+}
+
+#[inline(always)]
+fn kinds<M: Machine>(block: &[u8; BLOCK]) -> Kinds {
+    let (mut punctuation, mut blank) = ([0; BLOCK], [0; BLOCK]);
+    for i in 0..BLOCK {
+        punctuation[i] = if is_punctuation(block[i]) { 0xFF } else { 0 };
+        blank[i] = if block[i] == BLANK { 0xFF } else { 0 };
+    }
+    let punctuation = M::mask(&punctuation);
+    Kinds { word: !(punctuation | M::mask(&blank)), punctuation }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Baseline, Bytewise};
+    use proptest::prelude::*;
+
+    fn padded(mut text: Vec<u8>) -> Vec<u8> {
+        text.resize((text.len() / BLOCK + 1) * BLOCK, BLANK);
+        text
+    }
+
+    fn words(text: &[u8], find: fn(&[u8], &mut Boundaries)) -> Vec<(u32, u32)> {
+        let mut found = Boundaries::default();
+        find(text, &mut found);
+        found.starts().iter().copied().zip(found.ends().iter().copied()).collect()
+    }
+
+    /// The definition: a punctuation character, or whatever stands between blanks and punctuation.
+    fn defined(text: &[u8]) -> Vec<(u32, u32)> {
+        let mut words: Vec<(u32, u32)> = Vec::new();
+        for (i, b) in (0..).zip(text) {
+            if b.is_ascii_punctuation() {
+                words.push((i, i + 1));
+            } else if *b != BLANK {
+                match words.last_mut() {
+                    Some(word) if word.1 == i && !text[i as usize - 1].is_ascii_punctuation() => word.1 += 1,
+                    _ => words.push((i, i + 1)),
+                }
+            }
+        }
+        words
+    }
+
+    fn agree(text: Vec<u8>) {
+        let text = padded(text);
+        let want = defined(&text);
+        assert_eq!(words(&text, find::<Bytewise>), want, "{text:?}");
+        assert_eq!(words(&text, find::<Baseline>), want, "{text:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn baseline_equals_the_definition(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            agree(text);
+        }
+
+        #[test]
+        fn and_on_dense_text(text in "[a-z ,._é]{0,300}") {
+            agree(text.into_bytes());
+        }
+    }
+}
