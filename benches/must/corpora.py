@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import itertools
 import json
 import lzma
 import os
@@ -21,19 +22,34 @@ def read_text(path: str) -> str:
     return lzma.decompress((DATA / path).read_bytes()).decode("utf-8")
 
 
-def kernel_docs(characters: int = 2_000_000) -> tuple[list[str], list[str]]:
-    """Return paragraphs of kernel documentation: at most `characters` of training text, and a quarter of all, held out."""
-    paragraphs = _kernel_paragraphs()
-    random.Random(0).shuffle(paragraphs)
-    cut = len(paragraphs) * 3 // 4
-    training: list[str] = []
-    length = 0
-    for text in paragraphs[:cut]:
-        length += len(text)
-        if length > characters:
-            break
-        training.append(text)
-    return training, paragraphs[cut:]
+def _paragraphs(path: str) -> list[str]:
+    blocks = re.split(r"\n\s*\n", read_text(path))
+    return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
+
+
+def _lines(path: str, least: int) -> list[str]:
+    return [line for line in read_text(path).split("\n") if len(line) >= least]
+
+
+READERS: dict[str, Callable[[], list[str]]] = {
+    "kernel": lambda: _paragraphs("train/en_kernel_doc.txt.xz"),
+    "novels": lambda: _paragraphs("train/en_novels_a_f.txt.xz"),
+    "speeches": lambda: _paragraphs("train/en_speeches.txt.xz"),
+    "wikitext": lambda: [
+        text for part in ("valid", "test") for text in _lines(f"train/en_wikitext2_{part}.txt.xz", 60)
+    ],
+    "tweets": lambda: _lines("train/patho_tweets_val_test.txt.xz", 20),
+    "reviews": lambda: [text for text, _ in _rows("classify/en_vader_amazon/train.jsonl.xz")],
+}
+
+
+def adaptation_texts(name: str, characters: int = 2_000_000) -> tuple[list[str], list[str]]:
+    """Return texts of one kind: at most `characters` to adapt to, and a quarter of all, held out."""
+    found = READERS[name]()
+    random.Random(0).shuffle(found)
+    cut = len(found) * 3 // 4
+    lengths = itertools.accumulate(map(len, found[:cut]))
+    return found[: sum(length <= characters for length in lengths)], found[cut:]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 import tei
 from must import Options, Result, must
-from must.corpora import Labelled, kernel_docs, labelled
+from must.corpora import Labelled, adaptation_texts, labelled
 from tei.demo import load_texts, model_directory
 
 TASKS = ("en_trec", "en_sst2", "en_subjectivity")
@@ -76,7 +76,7 @@ class _KernelJob:
 def _kernel_job() -> _KernelJob:
     from tei.torch import adapt, fidelity
 
-    training, held_out = kernel_docs()
+    training, held_out = adaptation_texts("kernel")
     old_model, old = _encoder()
     model, _ = _encoder()
     model, new, _ = adapt(model, old, training, size=4_000, grow=2_000)
