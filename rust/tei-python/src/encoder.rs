@@ -49,7 +49,8 @@ impl Encoder {
         let added = added_tokens.into_iter().map(added_token).collect();
         let core = py.detach(|| {
             let vocabulary = Vocabulary::new(tokens, continuation_prefix, unknown_token)?;
-            Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars).map(|core| core.trimming(trim))
+            Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars)
+                .map(|core| core.trimming(trim))
         });
         Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }
