@@ -3,11 +3,12 @@
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
+use crate::folder::{IDEOGRAPHS, ideograph};
 use crate::machine::{Baseline, Machine};
 use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
@@ -29,6 +30,8 @@ pub struct Encoder {
     rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
+    /// The id of each ideograph that is a word; made when the first is met.
+    ideographs: OnceLock<Box<[TokenId; IDEOGRAPHS]>>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
@@ -62,7 +65,16 @@ impl Encoder {
             trie.remove(position, surface.as_bytes());
         }
         let added = AddedTokens::new(added, &rules)?;
-        Ok(Self { vocabulary, trie, rules, added, max_word_chars, trim: None, workers: Mutex::default() })
+        Ok(Self {
+            vocabulary,
+            trie,
+            rules,
+            added,
+            max_word_chars,
+            ideographs: OnceLock::new(),
+            trim: None,
+            workers: Mutex::default(),
+        })
     }
 
     /// The same encoder with offsets that leave out the blanks at a token's ends; one before the first token stays if
@@ -245,6 +257,20 @@ impl Encoder {
         pieces.into_iter().map(align).collect()
     }
 
+    /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
+    fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
+        let table = self.ideographs.get_or_init(|| {
+            let (mut table, mut pieces) = (Box::new([0; IDEOGRAPHS]), Vec::new());
+            for (id, c) in table.iter_mut().zip('\u{4E00}'..) {
+                pieces.clear();
+                self.encode_word(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut pieces);
+                *id = pieces[0];
+            }
+            table
+        });
+        ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
+    }
+
     /// Appends the pieces of one normalized word, or the unknown token.
     pub fn encode_word(&self, word: &[u8], pieces: &mut Vec<TokenId>) {
         let fits = word.len() <= self.max_word_chars || char_count(word) <= self.max_word_chars;
@@ -299,6 +325,8 @@ struct Emit<'a> {
 }
 
 impl Words for Emit<'_> {
+    const RUNS: bool = true;
+
     fn take(&mut self, found: Found<'_>) {
         self.take_on::<Baseline>(found);
     }
@@ -332,6 +360,11 @@ impl Asked {
             self.places.resize(found.len(), 0);
         }
         for (i, (key, place)) in self.keys.iter_mut().zip(&mut self.places).take(found.len()).enumerate() {
+            if found.is_run(i) {
+                // Nothing to ask for: ids of ideographs are in a table.
+                (*key, *place) = (PackedWord::LONG, 0);
+                continue;
+            }
             *key = found.packed::<M>(i);
             *place = if *key == PackedWord::LONG {
                 found.wide(i).map_or(0, |wide| cache.prefetch_wide(wide))
@@ -359,7 +392,8 @@ impl Emit<'_> {
         while next < starts.len() && starts[next] < end {
             let (key, place) = (keys[next], places[next]);
             if key == PackedWord::LONG {
-                let known = found.wide(next).and_then(|word| self.lookup.cache.get_wide(word, place));
+                let wide = found.wide(next).filter(|_| !found.is_run(next));
+                let known = wide.and_then(|word| self.lookup.cache.get_wide(word, place));
                 known.map(|(ids, count)| out.push(ids, count))
             } else {
                 self.lookup.cache.get::<M>(key, place).map(|(ids, count)| out.push(ids, count))
@@ -389,6 +423,9 @@ impl Lookup<'_> {
     #[inline(never)]
     fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         let short = key != PackedWord::LONG;
+        if found.is_run(i) {
+            return self.encoder.encode_ideographs(found.bytes(i), ids);
+        }
         if short && let Some((known, count)) = self.cache.recall(key, place) {
             return ids.extend_from_slice(&known[..count]);
         }
