@@ -253,7 +253,7 @@ impl Encoder {
 
     /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
     fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
-        let table = self.ideographs.get_or_init(|| {
+        let table: &[TokenId; IDEOGRAPHS] = self.ideographs.get_or_init(|| {
             let (mut table, mut pieces) = (Box::new([0; IDEOGRAPHS]), Vec::new());
             for (id, c) in table.iter_mut().zip('\u{4E00}'..) {
                 pieces.clear();

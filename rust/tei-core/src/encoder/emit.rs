@@ -72,8 +72,12 @@ impl Emit<'_> {
             if next == count || found.starts()[next] >= end {
                 return next;
             }
-            let (key, place) = self.asked.word(next);
-            self.lookup.find(key, place, found, next, self.ids);
+            if found.is_run(next) {
+                self.lookup.encoder.encode_ideographs(found.bytes(next), self.ids);
+            } else {
+                let (key, place) = self.asked.word(next);
+                self.lookup.find(key, place, found, next, self.ids);
+            }
             next += 1;
         }
     }
@@ -128,11 +132,9 @@ impl Lookup<'_> {
     /// Appends the ids of a word that is long or not in its place.
     #[inline(never)]
     fn find(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
-        if key == PackedWord::LONG {
-            if found.is_run(i) {
-                return self.encoder.encode_ideographs(found.bytes(i), ids);
-            }
-        } else if let Some((known, count)) = self.cache.recall(key, place) {
+        if key != PackedWord::LONG
+            && let Some((known, count)) = self.cache.recall(key, place)
+        {
             return ids.extend_from_slice(&known[..count]);
         }
         let wide = found.wide(i).filter(|_| key == PackedWord::LONG || self.cache.is_elsewhere(key, place));
