@@ -32,7 +32,7 @@ pub struct Encoder {
     added: AddedTokens,
     max_word_chars: usize,
     /// The id of each ideograph that is a word; made when the first is met.
-    ideographs: OnceLock<Box<[TokenId; IDEOGRAPHS]>>,
+    ideographs: OnceLock<Vec<TokenId>>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
@@ -253,14 +253,12 @@ impl Encoder {
 
     /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
     fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
-        let table: &[TokenId; IDEOGRAPHS] = self.ideographs.get_or_init(|| {
-            let (mut table, mut pieces) = (Box::new([0; IDEOGRAPHS]), Vec::new());
-            for (id, c) in table.iter_mut().zip('\u{4E00}'..) {
-                pieces.clear();
+        let table = self.ideographs.get_or_init(|| {
+            let mut pieces = Vec::with_capacity(IDEOGRAPHS);
+            for c in ('\u{4E00}'..).take(IDEOGRAPHS) {
                 self.encode_word(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut pieces);
-                *id = pieces[0];
             }
-            table
+            pieces
         });
         ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
     }
