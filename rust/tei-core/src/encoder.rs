@@ -260,6 +260,8 @@ impl Encoder {
             }
             pieces
         });
+        // Of known length, so that no index is checked.
+        let Some(table) = table.first_chunk::<IDEOGRAPHS>() else { return };
         ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
     }
 
