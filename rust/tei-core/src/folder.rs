@@ -212,10 +212,11 @@ impl Folder {
     fn fold_exactly(&self, text: &str, at: usize, folded: &mut Folded) -> usize {
         let starts = |b: &u8| b.is_ascii() && !b.is_ascii_control();
         let len = text.as_bytes()[at..].iter().position(starts).unwrap_or(text.len() - at);
-        for a in self.normalizer.normalize(&text[at..at + len], 0) {
+        let (marks, case) = (Folding::of(true, false), Folding::of(false, self.normalizer.lowercase));
+        for c in self.normalizer.decompose(&text[at..at + len]).filter(|c| !marks.entry(*c).is_dropped()) {
             folded.make_room(LONGEST);
-            let entry = Folding::none().entry(a.c);
-            push_separated(a.c, entry.is_space(), entry.is_punctuation(), folded);
+            let entry = case.entry(c);
+            case.fold(c, entry, |part, alone| push_separated(part, entry.is_space(), alone, folded));
         }
         at + len
     }
