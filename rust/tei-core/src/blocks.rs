@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Read, Result};
 
 use crate::separator::Separator;
 
-/// A block is still in the second-level cache when it is encoded.
-const BLOCK: usize = 64 << 10;
+/// A block is still in the second-level cache when it is encoded. Tests want many of them.
+const BLOCK: usize = if cfg!(test) { 8 } else { 64 << 10 };
 
 /// A run of whole texts.
 #[derive(Debug, Default)]

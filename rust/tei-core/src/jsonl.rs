@@ -114,10 +114,12 @@ mod tests {
 
     #[test]
     fn faults_are_told_apart() {
-        let fault = |line| text(line, "t").map_err(|fault| match fault {
-            Fault::NotJson(_) => "not JSON".to_owned(),
-            Fault::NoText(found) => found,
-        });
+        let fault = |line| {
+            text(line, "t").map_err(|fault| match fault {
+                Fault::NotJson(_) => "not JSON".to_owned(),
+                Fault::NoText(found) => found,
+            })
+        };
         for (line, want) in [
             ("{\"t\": \"a\"} x", "not JSON"),
             ("{\"t\": \"a", "not JSON"),

@@ -219,6 +219,24 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: us
     rows
 }
 
+/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns the texts in order.
+#[must_use]
+pub fn decode_batch(
+    ids: &[TokenId],
+    offsets: &[usize],
+    threads: usize,
+    decode: impl Fn(&[TokenId]) -> String + Sync,
+) -> Vec<String> {
+    let threads = thread_count(threads, size_of_val(ids));
+    let rows: Vec<_> = offsets.windows(2).map(|ends| &ids[ends[0]..ends[1]]).collect();
+    let units = units(rows.iter().map(|row| size_of_val(*row) + 16), MIN_UNIT);
+    let mut texts = Vec::with_capacity(rows.len());
+    let fill =
+        |unit: usize, part: &mut Vec<String>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
+    in_order(units.len(), threads, fill, |part| texts.append(part));
+    texts
+}
+
 /// Rows of ids with their places in the texts, as columns.
 #[derive(Clone, Debug, Default)]
 pub struct AlignedRows {

@@ -235,3 +235,114 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives a few bytes at a time, and an error where there is a null byte.
+    struct Slow<'b>(&'b [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.first() == Some(&0) {
+                return Err(io::Error::other("broken"));
+            }
+            let end = self.0.iter().skip(1).position(|&b| b == 0).map_or(self.0.len(), |at| at + 1);
+            let len = end.min(3).min(buffer.len());
+            buffer[..len].copy_from_slice(&self.0[..len]);
+            self.0 = &self.0[len..];
+            Ok(len)
+        }
+    }
+
+    fn file<'b>(bytes: &'b [u8], layout: &Layout) -> TextFile<Slow<'b>> {
+        TextFile::new(Slow(bytes), bytes.len(), "file".into(), layout.clone())
+    }
+
+    /// All texts, read in calls of `limit` bytes, after `skip` of them.
+    fn texts(bytes: &[u8], layout: &Layout, skip: usize, threads: usize, limit: usize) -> (Vec<String>, Option<Error>) {
+        let (mut file, mut all) = (file(bytes, layout), Vec::new());
+        if let Err(error) = file.skip(skip) {
+            return (all, Some(error));
+        }
+        let work = |texts: &mut dyn Iterator<Item = &str>, all: &mut Vec<String>| all.extend(texts.map(str::to_owned));
+        loop {
+            match file.fold(threads, limit, &mut all, work, |all, part| all.append(part)) {
+                Ok(true) => {}
+                Ok(false) => return (all, None),
+                Err(error) => return (all, Some(error)),
+            }
+        }
+    }
+
+    fn layout(separator: &str) -> Layout {
+        Layout::separated(separator).unwrap_or_else(Layout::whole)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_threads_and_limits_change_nothing(
+            whole in "([ab]|\\n|\r|é){0,60}", separator in "(|\n|\n\n|a|aba)", threads in 1usize..4, limit in 1usize..40, skip in 0usize..9,
+        ) {
+            let layout = layout(&separator);
+            let want: Vec<String> = match &layout.separator {
+                Some(separator) => separator.split(&whole).map(str::to_owned).collect(),
+                None => vec![whole.clone()],
+            };
+            let (found, error) = texts(whole.as_bytes(), &layout, skip, threads, limit);
+            prop_assert_eq!(error, None);
+            prop_assert_eq!(&found[..], &want[skip.min(want.len())..]);
+        }
+
+        #[test]
+        fn the_first_error_wins(lines in prop::collection::vec(0usize..12, 1..30), threads in 1usize..4) {
+            // Good lines, blank ones, and three kinds of bad ones.
+            let line = |kind: usize| match kind {
+                0 => b"x".to_vec(),
+                1 => b"{}".to_vec(),
+                2 => b"\xFF".to_vec(),
+                3 => b" ".to_vec(),
+                n => format!("{{\"t\": \"{n}\"}}").into_bytes(),
+            };
+            let bytes = lines.iter().map(|&kind| line(kind)).collect::<Vec<_>>().join(&b'\n');
+            let layout = Layout::json("t".into());
+            let (found, error) = texts(&bytes, &layout, 0, threads, 1000);
+            // A block is checked for UTF-8 before it is parsed.
+            let kinds = error.as_ref().map(|error| match error {
+                Error::NotJson { line, .. } => (0, *line),
+                Error::NoText { line, .. } => (1, *line),
+                _ => (2, 0),
+            });
+            let bad = lines.iter().position(|&kind| kind < 3);
+            prop_assert_eq!(kinds.is_some(), bad.is_some());
+            if let (Some((kind @ 0..2, line)), Some(bad)) = (kinds, bad) {
+                prop_assert_eq!((kind, line), (lines[bad], bad + 1));
+            }
+            let good: Vec<_> = lines.iter().take(bad.unwrap_or(99)).filter(|&&kind| kind > 3).map(usize::to_string).collect();
+            prop_assert!(good.starts_with(&found) && (bad.is_some() || good == found));
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let whole = layout("\n");
+        for threads in [1, 2] {
+            let say = |bytes: &[u8], layout: &Layout| {
+                texts(bytes, layout, 0, threads, 99).1.map_or(String::new(), |error| error.to_string())
+            };
+            assert!(say("ab\né中 \n\n\n\n\n".as_bytes(), &whole).is_empty());
+            assert!(say(b"good line\nanother\n\xC3", &whole).contains("byte 0xc3 at offset 18;"));
+            assert!(say(b"good line\nanother\n\0", &whole).starts_with("cannot read file: broken;"));
+            assert!(say(b"{\"t\": \"a\"}\n\n[]", &Layout::json("t".into())).starts_with("file, line 3 has no text in"));
+        }
+    }
+
+    #[test]
+    fn an_empty_file_has_no_texts_or_one_empty_text() {
+        assert_eq!(texts(b"", &layout("\n"), 0, 1, 9), (vec![], None));
+        assert_eq!(texts(b"", &Layout::whole(), 0, 1, 9), (vec![String::new()], None));
+        assert_eq!(texts(b"", &Layout::whole(), 1, 1, 9), (vec![], None));
+    }
+}
