@@ -74,10 +74,10 @@ def test_goes_on_after_any_stop(
     want = tok.encode_files([lines, lines], out=tmp_path / "want", shard_tokens=300)
     finish, left = shards._Column.finish, iter(range(calls))
 
-    def stopping(column: shards._Column, path: Path) -> None:
+    def stopping(column: shards._Column, path: Path) -> int:
         if next(left, None) is None:
             raise stop
-        finish(column, path)
+        return finish(column, path)
 
     with monkeypatch.context() as patch:
         patch.setattr(shards._Column, "finish", stopping)
@@ -101,7 +101,7 @@ import sys, tei
 from tei import text_files
 sys.path.insert(0, sys.argv[3])
 from vocabularies import make
-text_files.CALL_BYTES = 256
+text_files.SHARD_BYTES = 256
 tok = make({tokens})
 {limit}
 print("go", flush=True)
@@ -216,7 +216,7 @@ def test_resuming_skips_in_every_kind_of_file(
 
         with monkeypatch.context() as patch:
             patch.setattr(shards.ShardWriter, "_end_shard", stopping)
-            patch.setattr(text_files, "CALL_BYTES", 1000)
+            patch.setattr(text_files, "SHARD_BYTES", 1000)
             with pytest.raises(KeyboardInterrupt):
                 tok.encode_files(paths, out=tmp_path / f"out{stop}", shard_tokens=400)
         found = tok.encode_files(paths, out=tmp_path / f"out{stop}", shard_tokens=400)

@@ -165,10 +165,10 @@ class Coding:
         overwrite: bool = False,
         parallel: bool | None = None,
     ) -> Ragged | TokenShards:
-        """Encodes the texts of files, without special tokens around them, and without an object of Python per text.
+        r"""Encodes the texts of files, without special tokens around them, and without an object of Python per text.
 
         Texts are what `str.split(separator)` makes of a file, but for an empty one at its end: a separator there ends
-        the last text. Empty texts in between are texts. With `'\\n'`, a carriage return at the end of a line is no part
+        the last text. Empty texts in between are texts. With `'\n'`, a carriage return at the end of a line is no part
         of it.
 
         Args:

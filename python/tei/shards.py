@@ -29,7 +29,7 @@ COLUMNS = ("ids", "row_offsets")
 
 
 class TokenShards:
-    """Rows of ids on disk, as one sequence; memory is used only for what is looked at.
+    r"""Rows of ids on disk, as one sequence; memory is used only for what is looked at.
 
     Args:
         directory: What `Tokenizer.encode_files` wrote.
@@ -47,7 +47,7 @@ class TokenShards:
         >>> import tempfile, tei
         >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / "lines.txt").write_text("a b\\nc\\n")
+        ...     _ = (Path(folder) / "lines.txt").write_text("a b\nc\n")
         ...     shards = tok.encode_files(Path(folder) / "lines.txt", out=Path(folder) / "tokens")
         ...     len(shards), shards[-1].tolist() == tok.encode("c").ids, shards.to_ragged().row_offsets.tolist()
         (2, True, [0, 2, 3])
@@ -61,11 +61,10 @@ class TokenShards:
             raise FileFormatError(msg)
         self.source: Mapping[str, Any] = manifest["source"]
         self.dtype = np.dtype(self.source["dtype"])
-        self._sizes: list[tuple[int, int]] = [(rows, ids) for rows, ids in manifest["shards"]]
-        self._starts = list(accumulate((rows for rows, _ in self._sizes), initial=0))
-        for number, (rows, ids) in enumerate(self._sizes):
-            _check_size(self.directory / _name("ids", number), ids * self.dtype.itemsize)
-            _check_size(self.directory / _name("row_offsets", number), (rows + 1) * 8)
+        self._sizes: list[tuple[int, int, int]] = [(rows, ids, size) for rows, ids, size in manifest["shards"]]
+        self._starts = list(accumulate((rows for rows, *_ in self._sizes), initial=0))
+        for number, (_, _, size) in enumerate(self._sizes):
+            self._check_size(number, size)
 
     @cached_property
     def shards(self) -> list[Ragged]:
@@ -75,7 +74,7 @@ class TokenShards:
     @property
     def n_tokens(self) -> int:
         """Number of ids in all rows."""
-        return sum(ids for _, ids in self._sizes)
+        return sum(ids for _, ids, _ in self._sizes)
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -105,8 +104,19 @@ class TokenShards:
     def __repr__(self) -> str:
         return f"TokenShards({str(self.directory)!r}, {len(self)} rows, {self.n_tokens} tokens, {self.dtype})"
 
+    def _check_size(self, number: int, expected: int) -> None:
+        paths = [self.directory / _name(column, number) for column in COLUMNS]
+        try:
+            size = sum(path.stat().st_size for path in paths)
+        except OSError as error:
+            msg = f"a file of token shard {str(paths[0])!r} is missing: {error}; write the shards anew"
+            raise FileFormatError(msg) from error
+        if size != expected:
+            msg = f"the files of token shard {str(paths[0])!r} have {size} bytes, expected {expected}: write them anew"
+            raise FileFormatError(msg)
+
     def _open(self, number: int) -> Ragged:
-        rows, ids = self._sizes[number]
+        rows, ids, _ = self._sizes[number]
         wanted = {"ids": (self.dtype, ids), "row_offsets": (np.dtype(np.int64), rows + 1)}
         arrays = []
         for column, (dtype, count) in wanted.items():
@@ -125,20 +135,6 @@ class TokenShards:
 
 def _name(column: str, number: int) -> str:
     return f"{column}-{number:05d}.npy"
-
-
-def _check_size(path: Path, data: int) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise FileFormatError(
-            f"token shard {str(path)!r} is missing: {error.strerror}; write the shards anew"
-        ) from error
-    # The header in front of the data has a length of its own.
-    if not 0 < size - data < 4096:
-        raise FileFormatError(
-            f"token shard {str(path)!r} has {size} bytes, expected {data} and a header: write it anew"
-        )
 
 
 class ShardWriter:
@@ -221,7 +217,7 @@ class ShardWriter:
                 path.unlink()
 
     def _read_manifest(self) -> None:
-        self._sizes: list[tuple[int, int]] = []
+        self._sizes: list[tuple[int, int, int]] = []
         self.position, self.complete = (0, 0), False
         path = self.directory / MANIFEST
         if path.exists():
@@ -269,10 +265,9 @@ class ShardWriter:
         if not self._columns:
             return
         number, columns = len(self._sizes), self._columns
-        for name, column in columns.items():
-            column.finish(self.directory / _name(name, number))
+        size = sum(column.finish(self.directory / _name(name, number)) for name, column in columns.items())
         self._columns = {}
-        self._sizes = [*self._sizes, (columns["row_offsets"].count - 1, columns["ids"].count)]
+        self._sizes = [*self._sizes, (columns["row_offsets"].count - 1, columns["ids"].count, size)]
         self._write_manifest()
 
     @contextmanager
@@ -324,14 +319,17 @@ class _Column:
         self._file.write(np.ascontiguousarray(items, self.dtype).data)
         self.count += len(items)
 
-    def finish(self, path: Path) -> None:
+    def finish(self, path: Path) -> int:
+        """Gives the array its name; returns the number of bytes of the file."""
         # numpy leaves room in the header for any number of items, so that it can be written again.
         self._file.seek(0)
         self._write_header()
         self._file.flush()
         os.fsync(self._file.fileno())
+        size = os.fstat(self._file.fileno()).st_size
         self._file.close()
         self._part.replace(path)
+        return size
 
     def close(self) -> None:
         # What is still in the buffer has no room, but the file is about to be removed anyway.

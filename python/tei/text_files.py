@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,8 +22,9 @@ __all__ = ["Paths", "encode_files"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-#: Bytes of text that one call of the core encodes: with shards, memory holds the ids of that much text, and one text.
-CALL_BYTES = 16 << 20
+#: Bytes of text that one call of the core encodes. With shards, memory holds the ids of that much text, or of one text;
+#: without, it holds all, and only a signal has to wait.
+SHARD_BYTES, ARRAY_BYTES = 16 << 20, 256 << 20
 
 
 def encode_files(
@@ -42,13 +43,15 @@ def encode_files(
     files = _list(paths)
     if dtype not in ("int32", "smallest"):
         raise InvalidInputError(f"dtype is {dtype!r}: give 'int32' or 'smallest'")
+    _check_text("separator", separator)
+    _check_text("field", field)
     if shard_tokens < 1:
         raise InvalidInputError(f"shard_tokens is {shard_tokens}, must be at least 1")
     inputs, count = [_identity(path) for path in files], threads(parallel)
     if out is None:
         rows = _core.Rows()
         for path in files:
-            for _ in _encode(rows, tok, _open(path, separator, field), path, count):
+            for _ in _encode(rows, tok, _open(path, separator, field), path, count, ARRAY_BYTES):
                 pass
         return Ragged(*rows.take())
     source = {
@@ -76,26 +79,22 @@ def _write(
         if skipped != done:
             raise MismatchError(f"{path} has {skipped} texts, {done} of it were encoded before: it must not change")
         rows = _core.Rows()
-        for _ in _encode(rows, tok, file, path, count):
+        for _ in _encode(rows, tok, file, path, count, SHARD_BYTES):
             writer.add(*rows.take())
         writer.end_input()
     writer.finish()
 
 
-def _encode(rows: _core.Rows, tok: "Tokenizer", file: "_File", path: Path, count: int) -> Iterator[None]:
+def _encode(rows: _core.Rows, tok: "Tokenizer", file: "_File", path: Path, count: int, limit: int) -> Iterator[None]:
     """Appends to `rows` part by part, so that in between they can be taken, and signals be heard."""
     more = True
     while more:
         with unreadable(path):
             if isinstance(file, _core.TextFile):
-                more = rows.read(tok.encoder, file, count, CALL_BYTES)
+                more = rows.read(tok.encoder, file, count, limit)
             else:
                 more = file.read(rows, tok.encoder, count)
         yield
-
-
-class _File(Protocol):
-    def skip(self, texts: int) -> int: ...
 
 
 class _Batches:
@@ -120,7 +119,10 @@ class _Batches:
         return batch is not None
 
 
-def _open(path: Path, separator: str | None, field: str | None) -> Any:
+_File = _core.TextFile | _Batches
+
+
+def _open(path: Path, separator: str | None, field: str | None) -> _File:
     kind = kind_of(path)
     if kind == ".csv":
         return _Batches(read_batches(path, field=field))
@@ -128,6 +130,15 @@ def _open(path: Path, separator: str | None, field: str | None) -> Any:
     with unreadable(path):
         stream = open_file(path) if path.suffix in OPENERS else None
         return _core.TextFile(path, separator=separator, field=name, stream=stream)
+
+
+def _check_text(name: str, value: str | None) -> None:
+    try:
+        empty = value is not None and not value.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise InvalidInputError(f"{name} is {value!r}, not a str that a UTF-8 file can hold: give another") from error
+    if empty:
+        raise InvalidInputError(f"{name} is empty: give at least one character, or None")
 
 
 def _list(paths: Paths) -> list[Path]:
