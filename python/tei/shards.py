@@ -164,6 +164,8 @@ class ShardWriter:
         self._shard_tokens = shard_tokens
         self._made = not directory.exists()
         self._columns: dict[str, _Column] = {}
+        self._sizes: list[tuple[int, int, int]] = []
+        self.position, self.complete = (0, 0), False
         with self._writing():
             self._prepare()
         self._lock = _lock(directory)
@@ -217,8 +219,6 @@ class ShardWriter:
                 path.unlink()
 
     def _read_manifest(self) -> None:
-        self._sizes: list[tuple[int, int, int]] = []
-        self.position, self.complete = (0, 0), False
         path = self.directory / MANIFEST
         if path.exists():
             manifest = load_document(path, KIND, version=VERSION)
