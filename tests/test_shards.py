@@ -3,7 +3,6 @@
 import errno
 import pickle
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,46 +96,56 @@ def test_goes_on_after_any_stop(
 
 
 WRITER = """
-import sys, tei
-from tei import text_files
+import sys, time, tei
+from tei import shards, text_files
 sys.path.insert(0, sys.argv[3])
 from vocabularies import make
 text_files.SHARD_BYTES = 256
-tok = make({tokens})
-{limit}
-print("go", flush=True)
-while True:
-    tok.encode_files(sys.argv[1], out=sys.argv[2], shard_tokens=300)
-    {again}
+{patch}
+make({tokens}).encode_files(sys.argv[1], out=sys.argv[2], shard_tokens=300)
+"""
+
+# Stands still in the middle of the third shard.
+STALL = """
+append = shards._Column.append
+def stall(column, items):
+    append(column, items)
+    if column.count > 150 and len(list(column._part.parent.glob("ids-*"))) == 2:
+        column._file.flush()
+        print("stalled", flush=True)
+        time.sleep(600)
+shards._Column.append = stall
+"""
+
+# No file may grow beyond this: less than a shard, but more than the manifest.
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 """
 
 
-def _program(lines: Path, out: Path, *, limit: str = "", again: str = "break") -> list[str]:
-    program = WRITER.format(tokens=TOKENS, limit=limit, again=again)
+def _program(lines: Path, out: Path, patch: str) -> list[str]:
+    program = WRITER.format(tokens=TOKENS, patch=patch)
     return [sys.executable, "-c", program, str(lines), str(out), str(Path(__file__).parent)]
 
 
-def test_goes_on_after_a_kill(tok: tei.Tokenizer, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goes_on_after_a_kill(tok: tei.Tokenizer, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    again = "import shutil; shutil.rmtree(sys.argv[2])"
-    with subprocess.Popen(_program(lines, out, again=again), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(_program(lines, out, STALL), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        while not (out / "ids-00001.npy").exists():
-            pass
-        process.send_signal(signal.SIGKILL)
+        assert process.stdout.readline() == b"stalled\n"
+        process.kill()
+    assert {".ids.part", "ids-00001.npy", "shards.json"} < set(names(out))
     found = tok.encode_files(lines, out=out, shard_tokens=300)
     want = tok.encode_files(lines, out=tmp_path / "want", shard_tokens=300)
     assert len(found) == len(want)
     assert contents(out) == contents(tmp_path / "want")
 
 
-def test_a_full_disk_leaves_whole_shards_only(tok: tei.Tokenizer, lines: Path, tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    assert resource
-    # No file may grow beyond this: less than a shard, but more than the manifest.
-    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))"
-    run = subprocess.run(_program(lines, tmp_path / "out", limit=limit), capture_output=True, text=True, check=False)
+def test_a_full_disk_leaves_whole_shards_only(lines: Path, tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    run = subprocess.run(_program(lines, tmp_path / "out", FULL), capture_output=True, text=True, check=False)
     assert re.search("OutputError.*cannot write token shards to .*out.*File too large", run.stderr), run.stderr
     assert not (tmp_path / "out").exists()
 
