@@ -105,12 +105,13 @@ impl<'a> Found<'a> {
         self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| ideograph(*utf8).is_some())
     }
 
-    /// The `i`-th word, packed, or [`PackedWord::LONG`].
+    /// All words, packed, or [`PackedWord::LONG`].
     #[inline(always)]
-    #[must_use]
-    pub fn packed<M: Machine>(&self, i: usize) -> PackedWord {
-        let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
-        PackedWord::read::<M>(self.folded, start, len).unwrap_or(PackedWord::LONG)
+    pub fn packed<M: Machine>(self) -> impl Iterator<Item = PackedWord> {
+        self.starts.iter().zip(self.ends).map(move |(&start, &end)| {
+            let len = end.wrapping_sub(start) as usize;
+            PackedWord::read::<M>(self.folded, start as usize, len).unwrap_or(PackedWord::LONG)
+        })
     }
 
     /// The `i`-th word, packed wide.
