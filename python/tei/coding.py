@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,8 +15,12 @@ from tei.threads import threads
 from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import os
+
     from tei.pretrained import TokenizerSpec
     from tei.scheme import Scheme
+    from tei.shards import TokenShards
+    from tei.text_files import Paths
 
 __all__ = ["Coding", "Texts"]
 
@@ -149,6 +153,70 @@ class Coding:
         """
         return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
 
+    def encode_files(
+        self,
+        paths: Paths,
+        separator: str | None = "\n",
+        *,
+        field: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        dtype: Literal["int32", "smallest"] = "int32",
+        shard_tokens: int = 1 << 26,
+        overwrite: bool = False,
+        parallel: bool | None = None,
+    ) -> Ragged | TokenShards:
+        r"""Encodes the texts of files, without special tokens around them, and without an object of Python per text.
+
+        Texts are what `str.split(separator)` makes of a file, but for an empty one at its end: a separator there ends
+        the last text. Empty texts in between are texts. With `'\n'`, a carriage return at the end of a line is no part
+        of it.
+
+        Args:
+            paths: A path or several; a name that ends in `.jsonl`, `.ndjson` or `.csv` says what the file holds, any
+                other is a text file; `.gz`, `.xz` and `.zst` are unpacked. CSV is read as a whole.
+            separator: What stands between the texts of a text file; None: each file is one text.
+            field: The field (JSONL, where blank lines are no texts) or column (CSV) that holds the text; `text` if None.
+            out: Directory for token shards. If it holds some of the same tokenizer, inputs and options that were not
+                finished, work goes on after the last whole one. Memory then holds the ids of 16 MiB of text, or of the
+                longest text.
+            dtype: Type of the ids in shards: int32, or the smallest unsigned one that holds the vocabulary.
+            shard_tokens: A shard ends with the text that brings it to this many ids, or to this many texts.
+            overwrite: Replace the shards in `out`, whatever they were made of.
+            parallel: As in `encode_batch`; what is read and how it is cut never depends on it.
+
+        Returns:
+            All rows in memory; if `out` is given, [`TokenShards`][tei.shards.TokenShards].
+
+        Raises:
+            EncodingError: If a file is not UTF-8; the message gives the file and the byte's offset.
+            FileFormatError: If a file cannot be read, or a line is not JSON; the message gives its number.
+            InvalidInputError: If the separator is empty, or a line has no text in the field.
+            MismatchError: If `out` holds shards of another tokenizer, of other inputs or options.
+            OutputError: If the shards cannot be written, as on a full disk; only whole ones are left.
+            OutputExistsError: If `out` holds anything but shards.
+
+        Example:
+            >>> import tei, tempfile, pathlib
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> with tempfile.NamedTemporaryFile("w+") as file:
+            ...     _ = file.write("a;b c;"), file.flush()
+            ...     tok.encode_files(file.name, ";").row_offsets.tolist()
+            [0, 1, 3]
+        """
+        from tei.text_files import encode_files
+
+        return encode_files(
+            self,
+            paths,
+            separator=separator,
+            field=field,
+            out=out,
+            dtype=dtype,
+            shard_tokens=shard_tokens,
+            overwrite=overwrite,
+            parallel=parallel,
+        )
+
     def decode(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> str:
         """Text of a row of ids.
 
@@ -156,14 +224,41 @@ class Coding:
             ids: Integers; ids outside the vocabulary are left out.
             skip_special_tokens: Whether special tokens are left out.
         """
-        row = np.ascontiguousarray(ids).astype(np.int64).reshape(-1)
-        row = row[(row >= 0) & (row < self.vocab_size)].astype(np.uint32)
         skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
-        return self._encoder.decode(row, skip, self._spec.cleanup)
+        return self._encoder.decode(self._known(ids), skip, self._spec.cleanup)
 
-    def decode_batch(self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False) -> list[str]:
-        """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode]."""
-        return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
+    def decode_batch(
+        self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False, parallel: bool | None = None
+    ) -> list[str]:
+        """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode].
+
+        Args:
+            rows: A [`Ragged`][tei.encoding.Ragged], an array `[n_rows, width]`, or any rows of integers.
+            skip_special_tokens: Whether special tokens are left out.
+            parallel: As in `encode_batch`.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> tok.decode_batch(tok.encode_batch(["a", "b c"]))
+            ['a', 'b c']
+        """
+        if isinstance(rows, Ragged):
+            ids, row_offsets = self._known(rows.ids), rows.row_offsets
+        else:
+            parts = [self._known(row) for row in rows]
+            ids = np.concatenate([np.zeros(0, np.uint32), *parts])
+            row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
+        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
+
+    def _known(self, ids: ArrayLike) -> NDArray[np.uint32]:
+        """A row of ids as the core takes it; what is no id becomes a number that no token has."""
+        row = np.ascontiguousarray(ids).reshape(-1)
+        if row.dtype == np.int32:
+            return row.view(np.uint32)
+        row = row.astype(np.int64)
+        return np.where((row >= 0) & (row < self.vocab_size), row, -1).astype(np.uint32)
 
     @cached_property
     def _special_mask(self) -> NDArray[np.bool_]:

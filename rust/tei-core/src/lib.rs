@@ -3,6 +3,7 @@
 //! Text → [`steps`] → normalized text → [`splits`] → words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
 pub mod blanks;
+pub mod blocks;
 pub mod boundaries;
 pub mod decoder;
 pub mod encoder;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod folder;
 pub mod grow;
 pub mod huge;
+pub mod jsonl;
 pub mod machine;
 pub mod merges;
 pub mod normalizer;
@@ -21,9 +23,11 @@ pub mod rows;
 pub mod rules;
 pub mod scanner;
 pub mod segmentation;
+pub mod separator;
 pub mod span;
 pub mod splits;
 pub mod steps;
+pub mod text_file;
 pub mod trainer;
 pub mod trie;
 pub mod trim;

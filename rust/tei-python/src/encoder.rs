@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tei_core::added_tokens::AddedToken;
 use tei_core::encoder::Encoder as Core;
+use tei_core::rows::checked_offsets;
 use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
 use tei_core::{decoder, parallel, span};
@@ -111,6 +112,25 @@ impl Encoder {
     ) -> PyResult<String> {
         let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
         Ok(py.detach(|| decoder::decode(self.core.vocabulary(), ids, skip, cleanup)))
+    }
+
+    /// Texts of rows of ids; threads: 0 chooses by the number of ids.
+    fn decode_batch(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, u32>,
+        row_offsets: PyReadonlyArray1<'_, i64>,
+        skip: PyReadonlyArray1<'_, bool>,
+        cleanup: bool,
+        threads: usize,
+    ) -> PyResult<Vec<String>> {
+        let (ids, row_offsets, skip) = (ids.as_slice()?, row_offsets.as_slice()?, skip.as_slice()?);
+        let texts = py.detach(|| {
+            let offsets = checked_offsets(row_offsets, ids.len())?;
+            let decode = |row: &[u32]| decoder::decode(self.core.vocabulary(), row, skip, cleanup);
+            Ok(parallel::decode_batch(ids, &offsets, threads, decode))
+        });
+        texts.map_err(|e| to_python(&e))
     }
 
     /// Tokens in id order.

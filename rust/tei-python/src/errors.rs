@@ -10,7 +10,8 @@ fn class_name(error: &Error) -> &'static str {
         Error::UnknownStep { .. } => "UnsupportedError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
-        Error::BrokenCounts { .. } => "FileFormatError",
+        Error::BrokenCounts { .. } | Error::Unreadable { .. } | Error::NotJson { .. } => "FileFormatError",
+        Error::NotUtf8 { .. } => "EncodingError",
         Error::RowsMismatch { .. } => "MismatchError",
         _ => "InvalidInputError",
     }

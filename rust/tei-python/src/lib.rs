@@ -3,6 +3,7 @@ mod arrow;
 mod counts;
 mod encoder;
 mod errors;
+mod files;
 mod grow;
 mod rows;
 mod texts;
@@ -30,6 +31,8 @@ mod _core {
     use crate::cpu_count;
     #[pymodule_export]
     use crate::encoder::Encoder;
+    #[pymodule_export]
+    use crate::files::{Rows, TextFile};
     #[pymodule_export]
     use crate::grow::grow;
     #[pymodule_export]

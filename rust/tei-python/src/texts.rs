@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
-use tei_core::utf8::{self, Fault};
+use tei_core::utf8::{self, Fault, without_surrogates};
 
 use crate::arrow;
 use crate::errors::raise;
@@ -182,15 +182,6 @@ fn unusual(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Box<str>> {
             Ok(without_surrogates(bytes).into())
         }
     }
-}
-
-fn without_surrogates(mut bytes: Vec<u8>) -> String {
-    for i in 0..bytes.len().saturating_sub(2) {
-        if bytes[i] == 0xED && bytes[i + 1] >= 0xA0 {
-            bytes[i..i + 3].copy_from_slice("\u{FFFD}".as_bytes());
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn bytes_text<'a>(index: usize, item: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
