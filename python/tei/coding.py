@@ -96,7 +96,7 @@ class Coding:
         """Special tokens in id order: those with a role, in the template, or declared special."""
         declared = [token.content for token in self._spec.added_tokens if token.special]
         special = {*self._spec.roles.values(), *self._spec.template.tokens, *declared, self.scheme.unknown_token}
-        return tuple(sorted(special, key=self.vocab.__getitem__))
+        return tuple(sorted(special - {""}, key=self.vocab.__getitem__))
 
     def __getattr__(self, name: str) -> Any:
         """`pad_token`, `pad_token_id` and the like: the token of a role, its id, or None."""
@@ -109,14 +109,20 @@ class Coding:
     def __len__(self) -> int:
         return self.vocab_size
 
-    def encode(self, text: str) -> Encoding:
+    def encode(self, text: str | bytes) -> Encoding:
         """Encodes one text in full detail, without special tokens around it.
 
         Args:
-            text: Any str; a lone surrogate counts as U+FFFD.
+            text: Any str, or bytes that hold UTF-8. A lone surrogate counts as U+FFFD. The bytes scheme takes any bytes,
+                and lone surrogates as they are.
 
         Returns:
-            Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
+            Ids, tokens, offsets (in characters of a str, in bytes of bytes) and word numbers, equal to those of
+            `tokenizers`.
+
+        Raises:
+            EncodingError: If bytes are not UTF-8 and the scheme is not the bytes scheme.
+            InvalidInputError: If the text is neither str nor bytes.
 
         Example:
             >>> import tei
@@ -133,12 +139,13 @@ class Coding:
         Args:
             texts: A list, a tuple or another iterable of `str`, or of `bytes` that hold UTF-8; a numpy array of one
                 dimension (dtype U, S, object or StringDType); or any array of strings that speaks Arrow's C interface
-                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy.
+                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy. In the bytes scheme
+                `bytes` may hold anything.
             parallel: Use all processors, one, or (None) what suits the size of the batch; in processes made by another
                 (`multiprocessing`, fork) None means one.
 
         Raises:
-            EncodingError: If bytes are not UTF-8; the message gives the text's index and the byte's offset.
+            EncodingError: If bytes are not UTF-8 and must be; the message gives the text's index and the byte's offset.
             InvalidInputError: If an element is not a str; the message gives its index.
 
         Example:
@@ -155,11 +162,36 @@ class Coding:
         Args:
             ids: Integers; ids outside the vocabulary are left out.
             skip_special_tokens: Whether special tokens are left out.
+
+        Returns:
+            The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
+            character does, give U+FFFD there.
         """
+        if self.scheme.is_lossless:
+            return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
+        return self._encoder.decode(*self._row(ids, skip_special_tokens), self._spec.cleanup)
+
+    def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
+        """The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
+
+        Args:
+            ids: Integers; ids outside the vocabulary are left out.
+            skip_special_tokens: Whether special tokens are left out.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b"], scheme=tei.Scheme.bytes(), vocab_size=256)
+            >>> tok.decode_bytes(tok.encode(b"caf\xe9").ids)
+            b'caf\xe9'
+        """
+        if not self.scheme.is_lossless:
+            return self.decode(ids, skip_special_tokens=skip_special_tokens).encode()
+        return self._encoder.decode_bytes(*self._row(ids, skip_special_tokens))
+
+    def _row(self, ids: ArrayLike, skip_special: bool) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:  # noqa: FBT001
         row = np.ascontiguousarray(ids).astype(np.int64).reshape(-1)
-        row = row[(row >= 0) & (row < self.vocab_size)].astype(np.uint32)
-        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
-        return self._encoder.decode(row, skip, self._spec.cleanup)
+        row = row[(row >= 0) & (row < self.vocab_size)]
+        return row.astype(np.uint32), self._special_mask if skip_special else np.zeros(0, bool)
 
     def decode_batch(self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False) -> list[str]:
         """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode]."""
@@ -253,3 +285,11 @@ class Coding:
             parallel,
         )
         return batching.make_batch(self, text, text_pair, options)
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text: lone surrogates come back, what is no text is U+FFFD."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")

@@ -4,6 +4,9 @@
 pub mod added_tokens;
 pub mod blanks;
 pub mod boundaries;
+pub mod broken;
+pub mod byte_letters;
+pub mod byte_words;
 pub mod decoder;
 pub mod encoder;
 pub mod encoding;
