@@ -220,6 +220,16 @@ fn unusual(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
 }
 
+/// A lone surrogate reads as U+FFFD, which has the same length and is no character either.
+fn without_surrogates(mut bytes: Vec<u8>) -> String {
+    for i in 0..bytes.len().saturating_sub(2) {
+        if bytes[i] == 0xED && bytes[i + 1] >= 0xA0 {
+            bytes[i..i + 3].copy_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The text of one `str` or `bytes`; lossless as in [`Texts::new`].
 pub fn text<'py>(text: &Bound<'py, PyAny>, lossless: bool) -> PyResult<Texts<'py>> {
     let mut one = Texts { lossless, ..Texts::default() };
