@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from tei import EncodingError, InvalidInputError, Scheme, SizeError, Tokenizer, UnsupportedError, VocabularyError, _core
-from tei.components import byte_words
 from tei.counts import WordCounts, count_words
 from tei.pretrained import TokenizerSpec, to_tokenizer_json
 from tei.special_tokens import AddedToken
@@ -31,7 +30,27 @@ TEXTS = [
     "今天天气很好，我们去公园吧。カタカナとひらがな。ภาษาไทย ٠١٢٣٤ ½⅓",
     "a  b   c \t d\n \n  e" + "=" * 150 + "x" * 200 + " " * 70,
 ]
-PIECES = ["'s", "'ll", "'", " ", "  ", "\n", "\t", ".", "...", "a", "The", "12", "é", "中文", "カ", "ก", "٣", "\x00", "\xa0"]
+PIECES = [
+    "'s",
+    "'ll",
+    "'",
+    " ",
+    "  ",
+    "\n",
+    "\t",
+    ".",
+    "...",
+    "a",
+    "The",
+    "12",
+    "é",
+    "中文",
+    "カ",
+    "ก",
+    "٣",
+    "\x00",
+    "\xa0",
+]
 
 texts = st.lists(st.text() | st.sampled_from(PIECES) | st.sampled_from(TEXTS), max_size=12).map("".join)
 wild = st.text(st.characters(codec=None) | st.sampled_from("\ud800\udc00a ")) | texts
@@ -83,7 +102,11 @@ def test_the_bytes_alone_are_a_vocabulary(text: str, data: bytes) -> None:
 
 
 def test_numpy_arrays_lose_nothing(tok: Tokenizer) -> None:
-    for array in (np.array(["a\ud800b", "é"]), np.array([b"\xff\xfe", b"a"]), np.array(["\ud800", b"x".decode()], object)):
+    for array in (
+        np.array(["a\ud800b", "é"]),
+        np.array([b"\xff\xfe", b"a"]),
+        np.array(["\ud800", b"x".decode()], object),
+    ):
         want = [x if isinstance(x, bytes) else x.encode("utf-8", "surrogatepass") for x in array.tolist()]
         assert [tok.decode_bytes(row) for row in tok.encode_batch(array)] == want
 
@@ -141,7 +164,12 @@ def oracle(tok: Tokenizer) -> tokenizers.Tokenizer:
 
 def test_every_character_has_the_kind_that_tokenizers_gives_it() -> None:
     splitter = pre_tokenizers.Split(tokenizers.Regex(PATTERN), "isolated")
-    kinds = [r"[\p{L}\p{M}]", r"\p{N}", r"[\p{Han}\p{Hiragana}\p{Katakana}ーｰ]", r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"]
+    kinds = [
+        r"[\p{L}\p{M}]",
+        r"\p{N}",
+        r"[\p{Han}\p{Hiragana}\p{Katakana}ーｰ]",
+        r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]",
+    ]
     characters = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
     edges = {edge for kind in kinds for run in regex.finditer(f"{kind}+", characters) for edge in run.span()}
     around = sorted({at + shift for at in edges for shift in (-1, 0)} & set(range(len(characters))))
@@ -255,7 +283,7 @@ def test_a_plan_keeps_the_bytes_and_loses_nothing(tok: Tokenizer) -> None:
     small = tok.apply(plan)
     assert set(_core.byte_letters()) <= set(small.tokens)
     assert small.special_tokens == tok.special_tokens
-    assert "Ġxylophones" in small.tokens
+    assert "zebras" in small.tokens
     assert len(small.encode_batch(texts).ids) == small.usage(texts).tokens
     for text in TEXTS:
         assert small.decode(small.encode(text).ids) == text
@@ -281,7 +309,9 @@ def test_training_says_what_is_wrong() -> None:
         Scheme(unknown_token="")
 
 
-@pytest.mark.parametrize("text", ["a" * 300_000, " " * 300_000, "=" * 300_000, "'s" * 100_000, "中" * 100_000, "\n. " * 90_000])
+@pytest.mark.parametrize(
+    "text", ["a" * 300_000, " " * 300_000, "=" * 300_000, "'s" * 100_000, "中" * 100_000, "\n. " * 90_000]
+)
 def test_long_words_come_back(tok: Tokenizer, text: str) -> None:
     ids = tok.encode_batch([text])[0]
     assert tok.decode(ids) == text

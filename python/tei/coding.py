@@ -172,7 +172,7 @@ class Coding:
         return self._encoder.decode(*self._row(ids, skip_special_tokens), self._spec.cleanup)
 
     def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
-        """The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
+        r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
