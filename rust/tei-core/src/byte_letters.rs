@@ -81,9 +81,11 @@ mod tests {
     fn every_byte_has_one_letter() {
         let letters: String = (0..=255).map(letter).collect();
         assert_eq!(to_bytes(&letters), Some((0..=255).collect()));
-        assert!((0..=u32::from(char::MAX)).filter_map(char::from_u32).filter_map(byte).eq((0x21..=0x7E)
-            .chain(0xA1..=0xAC)
-            .chain(0xAE..=0xFF)
-            .chain(OTHERS)));
+        assert!(
+            (0..=u32::from(char::MAX))
+                .filter_map(char::from_u32)
+                .filter_map(byte)
+                .eq((0x21..=0x7E).chain(0xA1..=0xAC).chain(0xAE..=0xFF).chain(OTHERS))
+        );
     }
 }

@@ -4,9 +4,9 @@
 //! definition. Kinds of bytes become bit masks, 64 bytes at a time, and the beginnings of words bit arithmetic on them;
 //! characters outside ASCII are looked up one by one and patch the masks. No rule looks back beyond the beginning of its
 //! word, so a text may be taken up again at any of them.
-use crate::machine::{BLOCK, Baseline, Level, Machine};
 #[cfg(target_arch = "x86_64")]
 use crate::machine::{Avx2, Avx512};
+use crate::machine::{BLOCK, Baseline, Level, Machine};
 use crate::scanner::{Found, Words};
 
 include!(concat!(env!("OUT_DIR"), "/word_kinds.rs"));
@@ -341,27 +341,30 @@ impl Carry {
 #[inline(always)]
 fn kinds<M: Machine>(text: &[u8], base: usize) -> (Kinds, u64, u64, u64) {
     let block: &[u8; BLOCK] = text[base..].first_chunk().unwrap_or(&[SEPARATOR; BLOCK]);
-    let mask = |is: fn(u8) -> bool| {
-        let mut flags = [0; BLOCK];
-        for i in 0..BLOCK {
-            flags[i] = if is(block[i]) { 0xFF } else { 0 };
-        }
-        M::mask(&flags)
-    };
     let high = M::mask(block);
-    let letter = mask(|b| (b | 0x20).wrapping_sub(b'a') < 26);
-    let digit = mask(|b| b.wrapping_sub(b'0') < 10);
-    let newline = mask(|b| (b == b'\n') | (b == b'\r'));
-    let blank = mask(|b| b == b' ');
-    let space = mask(|b| (b == b' ') | (b.wrapping_sub(b'\t') < 5)) & !newline;
-    let apostrophe = mask(|b| b == b'\'');
+    let letter = mask::<M>(block, |b| (b | 0x20).wrapping_sub(b'a') < 26);
+    let digit = mask::<M>(block, |b| b.wrapping_sub(b'0') < 10);
+    let newline = mask::<M>(block, |b| (b == b'\n') | (b == b'\r'));
+    let blank = mask::<M>(block, |b| b == b' ');
+    let space = mask::<M>(block, |b| (b == b' ') | (b.wrapping_sub(b'\t') < 5)) & !newline;
+    let apostrophe = mask::<M>(block, |b| b == b'\'');
     let (mut separator, mut wide) = (0, 0);
     if high != 0 {
-        separator = mask(|b| b == SEPARATOR);
-        wide = mask(|b| b >= 0xC0) & !separator;
+        separator = mask::<M>(block, |b| b == SEPARATOR);
+        wide = mask::<M>(block, |b| b >= 0xC0) & !separator;
     }
     let sign = !(letter | digit | newline | space | high);
     (Kinds { letter, digit, sign, space, newline, blank, separator, counted: 0 }, !high, wide, apostrophe)
+}
+
+/// Bits of the bytes of a block that are as asked.
+#[inline(always)]
+fn mask<M: Machine>(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
+    let mut flags = [0; BLOCK];
+    for i in 0..BLOCK {
+        flags[i] = if is(block[i]) { 0xFF } else { 0 };
+    }
+    M::mask(&flags)
 }
 
 /// The places of the bits.
@@ -504,7 +507,8 @@ mod tests {
         let run = |from: usize, classes: &[Class]| (from..).take_while(|&i| is(i, classes)).count();
         let white = [Class::Blank, Class::Space, Class::Newline];
         let lower: String = chars.iter().take(3).collect::<String>().to_ascii_lowercase();
-        if let Some(found) = ["'s", "'d", "'m", "'t", "'ll", "'ve", "'re"].iter().find(|word| lower.starts_with(**word)) {
+        if let Some(found) = ["'s", "'d", "'m", "'t", "'ll", "'ve", "'re"].iter().find(|word| lower.starts_with(**word))
+        {
             return found.len();
         }
         let prefix = usize::from(chars[0].is_ascii() && is(0, &[Class::Blank, Class::Space, SIGN]));

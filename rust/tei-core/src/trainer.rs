@@ -152,9 +152,8 @@ impl<'o> Tokens<'o> {
             Position::Continuation => self.push(format!("{}{surface}", self.prefix)),
             // In front, such a string would read as a continuation of something else.
             Position::Initial
-                if !self.prefix.is_empty()
-                    && surface.len() > self.prefix.len()
-                    && surface.starts_with(self.prefix) => {}
+                if !self.prefix.is_empty() && surface.len() > self.prefix.len() && surface.starts_with(self.prefix) => {
+            }
             Position::Initial => self.push(surface.clone()),
         }
         self.symbols.push((position, surface));

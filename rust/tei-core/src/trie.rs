@@ -71,8 +71,7 @@ impl Trie {
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie =
-            Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default(), later: 1 };
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default(), later: 1 };
         trie.open_block();
         trie.take(0, NO_PARENT);
         trie.take(1, NO_PARENT);
@@ -156,8 +155,9 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end =
-            surface.iter().fold(self.root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        let end = surface
+            .iter()
+            .fold(self.root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
         self.nodes[end as usize].id = id;
     }
 

@@ -202,9 +202,8 @@ fn utf8<'a>(item: &'a Bound<'_, PyAny>) -> Option<&'a str> {
     // SAFETY: an object that is no str makes this fail, not crash; the UTF-8 is kept by the str.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(item.as_ptr(), &raw mut len) };
     // SAFETY: what Python gives here is UTF-8 of this length.
-    (!data.is_null()).then(|| unsafe {
-        std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len.cast_unsigned()))
-    })
+    (!data.is_null())
+        .then(|| unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len.cast_unsigned())) })
 }
 
 /// The bytes of a str without UTF-8, those of lone surrogates as if they were characters.
