@@ -118,7 +118,8 @@ impl Scratch {
         let open = goes_on && self.words > 0 && self.ends[self.words - 1] as usize == end;
         self.words -= usize::from(open);
         let tail = if open { self.starts[self.words] as usize } else { end };
-        words.take(Found::new(&self.text, &self.starts[..self.words], &self.ends[..self.words], &self.texts));
+        let (starts, ends) = (&self.starts[..self.words], &self.ends[..self.words]);
+        words.take_on::<M>(Found::new(&self.text, starts, ends, &self.texts));
         if open && cut {
             self.before = self.kinds_before(tail);
         }
