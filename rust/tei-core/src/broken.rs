@@ -9,9 +9,10 @@ use crate::parallel::{self, AlignedRows, Rows};
 #[must_use]
 pub fn encode_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize, threads: usize) -> Rows {
     let parts: Vec<&str> = texts.iter().flat_map(|text| text.utf8_chunks().map(|chunk| chunk.valid())).collect();
-    let encoded = parallel::encode_batch(encoder, &parts, limit, threads);
+    let found = parallel::encode_batch(encoder, &parts, limit, threads);
     let mut rows = Rows::empty();
-    let mut part = encoded.ends.windows(2).map(|ends| &encoded.ids[ends[0] as usize..ends[1] as usize]);
+    let place = |end: i64| end.cast_unsigned() as usize;
+    let mut part = found.ends.windows(2).map(|ends| &found.ids[place(ends[0])..place(ends[1])]);
     for text in texts {
         let start = rows.ids.len();
         for chunk in text.utf8_chunks() {

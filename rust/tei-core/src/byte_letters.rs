@@ -38,7 +38,7 @@ const fn is_printable(byte: u8) -> bool {
 
 /// The bytes that do not stand for themselves.
 const OTHERS: [u8; 68] = {
-    let (mut others, mut count, mut byte) = ([0; 68], 0, 0);
+    let (mut others, mut count, mut byte) = ([0; 68], 0, 0_u32);
     while byte < 256 {
         if !is_printable(byte as u8) {
             others[count] = byte as u8;

@@ -389,10 +389,12 @@ fn decode(text: &[u8], at: usize) -> (u32, usize) {
     let &[a, b, c, d] = text[at..].first_chunk().unwrap_or(&[0; 4]);
     let [b, c, d] = [b, c, d].map(|byte| u32::from(byte & 0x3F));
     let a = u32::from(a);
-    match a {
-        0..0xE0 => ((a & 0x1F) << 6 | b, 2),
-        0..0xF0 => ((a & 0xF) << 12 | b << 6 | c, 3),
-        _ => ((a & 7) << 18 | b << 12 | c << 6 | d, 4),
+    if a < 0xE0 {
+        ((a & 0x1F) << 6 | b, 2)
+    } else if a < 0xF0 {
+        ((a & 0xF) << 12 | b << 6 | c, 3)
+    } else {
+        ((a & 7) << 18 | b << 12 | c << 6 | d, 4)
     }
 }
 
