@@ -30,15 +30,16 @@ impl Usage {
         let sum =
             |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
         // In the bytes scheme a letter is a byte, and characters are those that do not go on with one.
-        let (characters, bytes): (fn(&[u8]) -> usize, fn(&[u8]) -> usize) =
-            if encoder.is_lossless() { (first_letters, char_count) } else { (char_count, <[u8]>::len) };
+        let sizes: [fn(&[u8]) -> usize; 2] =
+            if encoder.is_lossless() { [first_letters, char_count] } else { [char_count, <[u8]>::len] };
+        let [characters, bytes] = sizes.map(sum);
         Self {
             emitted: segmentation.emitted().to_vec(),
             words: counts.total(),
             tokens: segmentation.tokens(),
             unknown_words: segmentation.unknown_words(),
-            characters: sum(characters),
-            bytes: sum(bytes),
+            characters,
+            bytes,
         }
     }
 }
