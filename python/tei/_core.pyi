@@ -36,7 +36,11 @@ class Encoder:
         """
     def encode_aligned(self, /, string: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
         """
-        Ids, character offsets and word numbers of one text.
+        The bytes that ids stand for, in the bytes scheme; `skip` marks the ids that are left out.
+        """
+    def encode_aligned(self, /, string: Any) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """
+        Ids, offsets (in characters of a str, in bytes of bytes) and word numbers of one text.
         """
     def encode_batch(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete]:
         """
@@ -169,6 +173,16 @@ def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: 
     `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
 
     Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+    """
+
+def byte_letters() -> str:
+    """
+    The letters of all bytes in their order.
+    """
+
+def byte_words() -> tuple[str, int]:
+    """
+    The words of the bytes scheme as an expression of Oniguruma, and the longest there are, in characters.
     """
 
 def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:

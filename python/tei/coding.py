@@ -100,7 +100,7 @@ class Coding:
         """Special tokens in id order: those with a role, in the template, or declared special."""
         declared = [token.content for token in self._spec.added_tokens if token.special]
         special = {*self._spec.roles.values(), *self._spec.template.tokens, *declared, self.scheme.unknown_token}
-        return tuple(sorted(special, key=self.vocab.__getitem__))
+        return tuple(sorted(special - {""}, key=self.vocab.__getitem__))
 
     def __getattr__(self, name: str) -> Any:
         """`pad_token`, `pad_token_id` and the like: the token of a role, its id, or None."""
@@ -113,14 +113,20 @@ class Coding:
     def __len__(self) -> int:
         return self.vocab_size
 
-    def encode(self, text: str) -> Encoding:
+    def encode(self, text: str | bytes) -> Encoding:
         """Encodes one text in full detail, without special tokens around it.
 
         Args:
-            text: Any str; a lone surrogate counts as U+FFFD.
+            text: Any str, or bytes that hold UTF-8. A lone surrogate counts as U+FFFD. The bytes scheme takes any bytes,
+                and lone surrogates as they are.
 
         Returns:
-            Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
+            Ids, tokens, offsets (in characters of a str, in bytes of bytes) and word numbers, equal to those of
+            `tokenizers`.
+
+        Raises:
+            EncodingError: If bytes are not UTF-8 and the scheme is not the bytes scheme.
+            InvalidInputError: If the text is neither str nor bytes.
 
         Example:
             >>> import tei
@@ -137,12 +143,13 @@ class Coding:
         Args:
             texts: A list, a tuple or another iterable of `str`, or of `bytes` that hold UTF-8; a numpy array of one
                 dimension (dtype U, S, object or StringDType); or any array of strings that speaks Arrow's C interface
-                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy.
+                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy. In the bytes scheme
+                `bytes` may hold anything.
             parallel: Use all processors, one, or (None) what suits the size of the batch; in processes made by another
                 (`multiprocessing`, fork) None means one.
 
         Raises:
-            EncodingError: If bytes are not UTF-8; the message gives the text's index and the byte's offset.
+            EncodingError: If bytes are not UTF-8 and must be; the message gives the text's index and the byte's offset.
             InvalidInputError: If an element is not a str; the message gives its index.
 
         Example:
@@ -223,9 +230,31 @@ class Coding:
         Args:
             ids: Integers; ids outside the vocabulary are left out.
             skip_special_tokens: Whether special tokens are left out.
+
+        Returns:
+            The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
+            character does, give U+FFFD there.
         """
-        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
-        return self._encoder.decode(self._known(ids), skip, self._spec.cleanup)
+        if self.scheme.is_lossless:
+            return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
+        return self._encoder.decode(self._known(ids), self._skipped(skip_special_tokens), self._spec.cleanup)
+
+    def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
+        r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
+
+        Args:
+            ids: Integers; ids outside the vocabulary are left out.
+            skip_special_tokens: Whether special tokens are left out.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b"], scheme=tei.Scheme.bytes(), vocab_size=256)
+            >>> tok.decode_bytes(tok.encode(b"caf\xe9").ids)
+            b'caf\xe9'
+        """
+        if not self.scheme.is_lossless:
+            return self.decode(ids, skip_special_tokens=skip_special_tokens).encode()
+        return self._encoder.decode_bytes(self._known(ids), self._skipped(skip_special_tokens))
 
     def decode_batch(
         self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False, parallel: bool | None = None
@@ -243,13 +272,15 @@ class Coding:
             >>> tok.decode_batch(tok.encode_batch(["a", "b c"]))
             ['a', 'b c']
         """
+        if self.scheme.is_lossless:
+            return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
         if isinstance(rows, Ragged):
             ids, row_offsets = self._known(rows.ids), rows.row_offsets
         else:
             parts = [self._known(row) for row in rows]
             ids = np.concatenate([np.zeros(0, np.uint32), *parts])
             row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
+        skip = self._skipped(skip_special_tokens)
         return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
 
     def _known(self, ids: ArrayLike) -> NDArray[np.uint32]:
@@ -259,6 +290,9 @@ class Coding:
             return row.view(np.uint32)
         row = row.astype(np.int64)
         return np.where((row >= 0) & (row < self.vocab_size), row, -1).astype(np.uint32)
+
+    def _skipped(self, special: bool) -> NDArray[np.bool_]:  # noqa: FBT001 -- an option passed on
+        return self._special_mask if special else np.zeros(0, bool)
 
     @cached_property
     def _special_mask(self) -> NDArray[np.bool_]:
@@ -348,3 +382,11 @@ class Coding:
             parallel,
         )
         return batching.make_batch(self, text, text_pair, options)
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text: lone surrogates come back, what is no text is U+FFFD."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")

@@ -3,10 +3,12 @@
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
 mod emit;
+mod lossless;
 
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock};
 
+use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
@@ -28,6 +30,8 @@ const CACHE_BITS: u32 = 17;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
+    /// In the bytes scheme, whose trie is over bytes.
+    lossless: Option<Box<Lossless>>,
     rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
@@ -51,9 +55,11 @@ impl Encoder {
     /// An encoder for `vocabulary`; a word of more than `max_word_chars` characters is one unknown token.
     ///
     /// # Errors
-    /// Whatever [`AddedTokens::new`] finds wrong with `added`.
+    /// Whatever [`AddedTokens::new`] finds wrong with `added`; in the bytes scheme, [`crate::Error::NoByteString`] or
+    /// [`crate::Error::MissingBytes`] if tokens are no byte strings or do not spell every text.
     pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
-        let mut trie = Trie::new(&vocabulary);
+        let lossless = rules.is_bytes().then(|| Lossless::new(&vocabulary, &added).map(Box::new)).transpose()?;
+        let mut trie = lossless.as_ref().map_or_else(|| Trie::new(&vocabulary), |lossless| lossless.trie());
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
@@ -62,6 +68,7 @@ impl Encoder {
         Ok(Self {
             vocabulary,
             trie,
+            lossless,
             rules,
             added,
             max_word_chars,
@@ -84,10 +91,10 @@ impl Encoder {
         &self.vocabulary
     }
 
-    /// The trie over the vocabulary.
+    /// The trie over the vocabulary as counted words spell it.
     #[must_use]
     pub fn trie(&self) -> &Trie {
-        &self.trie
+        self.lossless.as_ref().map_or(&self.trie, |lossless| lossless.letters(&self.vocabulary))
     }
 
     /// Words longer than this many characters are unknown.
@@ -156,6 +163,9 @@ impl Encoder {
 
     /// Hands every word of all texts to `words`; added tokens are no words.
     pub fn visit_words<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, worker: &mut Worker, words: &mut W) {
+        if self.is_lossless() {
+            return self.visit_spelled(texts, worker, words);
+        }
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
@@ -186,6 +196,9 @@ impl Encoder {
     /// Encodes `text` with byte offsets and word numbers.
     #[must_use]
     pub fn encode_aligned(&self, text: &str) -> Encoding {
+        if self.is_lossless() {
+            return self.align_bytes(text);
+        }
         let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
             Part::Token(id, range, ends) => {

@@ -35,6 +35,25 @@ pub enum Error {
         /// Its words.
         step: String,
     },
+    /// A token of the bytes scheme is not written in letters of bytes.
+    #[error(
+        "token {token:?} is no byte string: write each byte as its letter of GPT-2 ('Ġ' for a blank), or declare the \
+         token as an added one"
+    )]
+    NoByteString {
+        /// The token.
+        token: String,
+    },
+    /// A vocabulary of the bytes scheme cannot spell every text.
+    #[error("the vocabulary lacks {count} of the 256 bytes, the first is {byte:#04x} ({letter:?}): add them")]
+    MissingBytes {
+        /// The first byte without a token.
+        byte: u8,
+        /// How it is written.
+        letter: char,
+        /// How many there are.
+        count: usize,
+    },
     /// An added token has no text.
     #[error("added token {id} has an empty text: remove it or give it one")]
     EmptyAddedToken {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Worker};
+use crate::encoding::Encoding;
 use crate::{TokenId, huge, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
@@ -249,8 +250,8 @@ pub struct AlignedRows {
 }
 
 impl AlignedRows {
-    fn push(&mut self, encoder: &Encoder, text: &str) {
-        let encoding = encoder.encode_aligned(text);
+    /// Appends the encoding of a text.
+    pub(crate) fn push(&mut self, text: &[u8], encoding: Encoding) {
         let spans = span::to_chars(text, &encoding.offsets);
         self.offsets.extend(spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]));
         self.word_ids.extend(encoding.word_ids.iter().map(|&word| i64::from(word)));
@@ -264,7 +265,7 @@ impl AlignedRows {
 pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
     let parts = map_units(texts, threads, |texts| {
         let mut part = AlignedRows::default();
-        texts.iter().for_each(|text| part.push(encoder, text));
+        texts.iter().for_each(|text| part.push(text.as_bytes(), encoder.encode_aligned(text)));
         part
     });
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };

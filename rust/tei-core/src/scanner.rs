@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::boundaries::{Boundaries, find};
+use crate::byte_words;
 use crate::folder::{Folded, Folder, ideograph};
 #[cfg(target_arch = "x86_64")]
 use crate::machine::{Avx2, Avx512};
@@ -134,13 +135,15 @@ pub struct Scratch {
     folded: Folded,
     found: Boundaries,
     texts: Vec<u32>,
+    /// Those of the other scanner.
+    pub(crate) bytes: byte_words::Scratch,
 }
 
 impl Scratch {
     /// Hands over all words of the folded text; if a text goes on, its last word may, too, and is kept.
     #[inline(always)]
     fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, words: &mut W) {
-        let Self { folded, found, texts } = self;
+        let Self { folded, found, texts, .. } = self;
         let end = folded.len();
         folded.pad();
         find::<M>(folded.bytes(), found);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
+use tei_core::broken;
 use tei_core::parallel::{self, Rows as Core};
 use tei_core::text_file::{Layout, TextFile as CoreFile};
 
@@ -100,10 +101,13 @@ impl Rows {
 
     /// Appends a row for each text; threads: 0 chooses by the size of the batch.
     fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
-        let batch = Texts::new(texts)?;
-        let texts = batch.as_slice();
+        let batch = Texts::new(texts, encoder.core.is_lossless())?;
+        let (texts, broken) = (batch.as_slice(), batch.broken());
         py.detach(|| {
-            let mut part = parallel::encode_batch(&encoder.core, texts, usize::MAX, threads);
+            let mut part = match broken {
+                Some(texts) => broken::encode_batch(&encoder.core, &texts, usize::MAX, threads),
+                None => parallel::encode_batch(&encoder.core, texts, usize::MAX, threads),
+            };
             part.ends.remove(0);
             self.core.lock().unwrap_or_else(PoisonError::into_inner).take(&mut part);
         });

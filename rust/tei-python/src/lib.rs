@@ -38,7 +38,7 @@ mod _core {
     #[pymodule_export]
     use crate::rows::assemble;
     #[pymodule_export]
-    use crate::trainer::{normalize, train};
+    use crate::trainer::{byte_letters, byte_words, normalize, train};
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]
