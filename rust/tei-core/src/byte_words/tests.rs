@@ -80,7 +80,7 @@ impl Words for Collected {
     fn take(&mut self, found: Found<'_>) {
         let mut next = 0;
         let mut until = |end: u32, open: &mut Vec<String>| {
-            while next < found.len() && found.start(next) < end {
+            while next < found.len() && found.starts()[next] < end {
                 open.push(String::from_utf8(found.bytes(next).to_vec()).expect("words are UTF-8"));
                 next += 1;
             }
