@@ -7,7 +7,8 @@ use memchr::memmem::{Finder, rfind};
 /// text and begins none. A line feed also ends a text together with a carriage return before it.
 #[derive(Clone, Debug)]
 pub struct Separator {
-    finder: Finder<'static>,
+    /// In a box: it holds vectors of 32 bytes, and an object of Python's lies on 16.
+    finder: Box<Finder<'static>>,
     /// Whether two of them may overlap, as in three line feeds: then they can be told apart only from the first text on.
     overlaps: bool,
     lines: bool,
@@ -18,7 +19,7 @@ impl Separator {
     #[must_use]
     pub fn new(separator: &str) -> Option<Self> {
         let overlaps = (1..separator.len()).any(|n| separator.as_bytes().ends_with(&separator.as_bytes()[..n]));
-        let finder = Finder::new(separator).into_owned();
+        let finder = Box::new(Finder::new(separator).into_owned());
         (!separator.is_empty()).then_some(Self { finder, overlaps, lines: separator == "\n" })
     }
 
