@@ -118,7 +118,7 @@ impl Normalizer {
         let properties = Folding::none();
         let marks = Folding::of(true, false);
         let moves = |c: char| marks.entry(c).is_dropped() && canonical_combining_class(c) != 0;
-        let clean = move |c: &char| !(self.clean_text && properties.entry(*c).is_control()) && !moves(*c);
+        let clean = move |&c: &char| !(self.clean_text && properties.entry(c).is_control() || moves(c));
         let chars = text.chars().filter(clean).flat_map(|c| {
             let blank = (self.split_ideographs && properties.entry(c).is_ideograph()).then_some(' ');
             blank.into_iter().chain([c]).chain(blank)

@@ -269,7 +269,7 @@ mod tests {
         }
         let work = |texts: &mut dyn Iterator<Item = &str>, all: &mut Vec<String>| all.extend(texts.map(str::to_owned));
         loop {
-            match file.fold(threads, limit, &mut all, work, |all, part| all.append(part)) {
+            match file.fold(threads, limit, &mut all, work, Vec::append) {
                 Ok(true) => {}
                 Ok(false) => return (all, None),
                 Err(error) => return (all, Some(error)),

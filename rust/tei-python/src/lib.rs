@@ -19,6 +19,19 @@ fn cpu_count() -> usize {
     tei_core::parallel::processors()
 }
 
+/// Objects of Python lie on 16 bytes: what holds vectors has to be in a box.
+const fn fits<T>() {
+    assert!(align_of::<T>() <= 16);
+}
+
+const _: () = {
+    fits::<counts::WordCounter>();
+    fits::<counts::WordCounts>();
+    fits::<encoder::Encoder>();
+    fits::<files::Rows>();
+    fits::<files::TextFile>();
+};
+
 /// The compiled half of `tei`.
 #[pymodule(gil_used = false)]
 mod _core {

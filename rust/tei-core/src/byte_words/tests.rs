@@ -31,7 +31,7 @@ fn next_word(chars: &[char]) -> usize {
     const LETTER: Class = Class::Wide(Kind::Letter);
     const SIGN: Class = Class::Wide(Kind::Sign);
     let is = |i: usize, classes: &[Class]| chars.get(i).is_some_and(|&c| classes.contains(&class(c)));
-    let run = |from: usize, classes: &[Class]| (from..).take_while(|&i| is(i, classes)).count();
+    let run = |from: usize, classes: &[Class]| (from..chars.len()).take_while(|&i| is(i, classes)).count();
     let white = [Class::Blank, Class::Space, Class::Newline];
     let lower: String = chars.iter().take(3).collect::<String>().to_ascii_lowercase();
     if let Some(found) = ["'s", "'d", "'m", "'t", "'ll", "'ve", "'re"].iter().find(|word| lower.starts_with(**word)) {
