@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -34,7 +34,7 @@ class Encoder:
         """
         Texts of rows of ids; threads: 0 chooses by the number of ids.
         """
-    def encode_aligned(self, /, string: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+    def decode_bytes(self, /, ids: Incomplete, skip: Incomplete) -> bytes:
         """
         The bytes that ids stand for, in the bytes scheme; `skip` marks the ids that are left out.
         """
