@@ -102,7 +102,7 @@ def _read(component: Component | None, role: str, place: str) -> Steps:
         if kind == "Sequence":
             return tuple(step for part in component[PARTS[role]] for step in _read(part, role, place))
         if kind == "Replace":
-            require(*component["pattern"], ["String"], "Replace pattern", place)
+            require(" and ".join(component["pattern"]), ["String"], "Replace pattern", place)
         return ((str(kind), *READERS[role][str(kind)](component)),)
     except (KeyError, TypeError) as error:
         msg = f"{place} has a {role} of kind {kind} with a wrong or missing field ({error}): save the tokenizer again"
@@ -184,8 +184,8 @@ def read_template(processor: Component | None, place: str) -> Template:
 
 def _template(processor: Component) -> Template:
     specials = processor["special_tokens"]
-    sides = (tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair"))
-    return Template(*sides)
+    single, pair = (tuple(p for part in processor[name] for p in _parts(part, specials)) for name in ("single", "pair"))
+    return Template(single, pair)
 
 
 def _parts(part: Component, specials: Component) -> Sequence[Part]:

@@ -164,11 +164,12 @@ class Scheme:
 def _frozen(steps: Iterable[Iterable[str]] | None, name: str) -> Steps | None:
     if steps is None:
         return None
-    frozen = tuple(step if isinstance(step, str) else tuple(step) for step in steps)
-    strange = next(
-        (step for step in frozen if isinstance(step, str) or not all(isinstance(w, str) for w in step)), None
-    )
-    if strange is not None:
-        msg = f"{name} has the step {strange!r}: a step is a tuple of str, its name and its arguments"
+    return tuple(_frozen_step(step, name) for step in steps)
+
+
+def _frozen_step(step: Iterable[str], name: str) -> tuple[str, ...]:
+    words = () if isinstance(step, str) else tuple(step)
+    if isinstance(step, str) or not all(isinstance(word, str) for word in words):
+        msg = f"{name} has the step {step!r}: a step is a tuple of str, its name and its arguments"
         raise InvalidInputError(msg)
-    return frozen
+    return words

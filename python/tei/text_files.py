@@ -16,7 +16,7 @@ from tei.sources import OPENERS, kind_of, open_file, read_batches, unreadable
 from tei.threads import threads
 
 if TYPE_CHECKING:
-    from tei.tokenizer import Tokenizer
+    from tei.coding import Coding
 
 __all__ = ["Paths", "encode_files"]
 
@@ -28,7 +28,7 @@ SHARD_BYTES, ARRAY_BYTES = 16 << 20, 256 << 20
 
 
 def encode_files(
-    tok: "Tokenizer",
+    tok: "Coding",
     paths: Paths,
     *,
     separator: str | None,
@@ -70,7 +70,7 @@ def encode_files(
 
 
 def _write(
-    writer: ShardWriter, tok: "Tokenizer", files: list[Path], separator: str | None, field: str | None, count: int
+    writer: ShardWriter, tok: "Coding", files: list[Path], separator: str | None, field: str | None, count: int
 ) -> None:
     for path in files[writer.position[0] :]:
         file, done = _open(path, separator, field), writer.position[1]
@@ -85,7 +85,7 @@ def _write(
     writer.finish()
 
 
-def _encode(rows: _core.Rows, tok: "Tokenizer", file: "_File", path: Path, count: int, limit: int) -> Iterator[None]:
+def _encode(rows: _core.Rows, tok: "Coding", file: "_File", path: Path, count: int, limit: int) -> Iterator[None]:
     """Appends to `rows` part by part, so that in between they can be taken, and signals be heard."""
     more = True
     while more:
@@ -112,7 +112,7 @@ class _Batches:
         return skipped
 
     def read(self, rows: _core.Rows, encoder: _core.Encoder, count: int) -> bool:
-        batch = self._rest or next(self._batches, None)
+        batch: list[str] | None = self._rest or next(self._batches, None)
         self._rest = []
         if batch is not None:
             rows.add(encoder, batch, count)
