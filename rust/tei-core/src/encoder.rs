@@ -12,7 +12,7 @@ use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
-use crate::folder::{IDEOGRAPHS, ideograph};
+use crate::folder::{IDEOGRAPHS, ideograph_number};
 use crate::normalizer::{AlignedChar, flatten};
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
@@ -275,7 +275,7 @@ impl Encoder {
         });
         // Of known length, so that no index is checked.
         let Some(table) = table.first_chunk::<IDEOGRAPHS>() else { return };
-        ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
+        ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph_number(*utf8).min(IDEOGRAPHS - 1)]));
     }
 
     /// Appends the pieces of one normalized word, or the unknown token.

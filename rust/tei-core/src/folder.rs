@@ -122,13 +122,19 @@ const CALM: usize = 12;
 /// The number of unified ideographs from U+4E00 on.
 pub const IDEOGRAPHS: usize = 0x5200;
 
-/// Which of the [`IDEOGRAPHS`] a character is whose UTF-8 has these three bytes, if it is one.
+/// Whether one of these ideographs has UTF-8 that begins with these two bytes.
 #[inline(always)]
 #[must_use]
-pub fn ideograph(utf8: [u8; 3]) -> Option<usize> {
+pub fn begins_ideograph([first, second]: [u8; 2]) -> bool {
+    u16::from_be_bytes([first, second]).wrapping_sub(0xE4B8) <= 0xE9BF - 0xE4B8
+}
+
+/// Which of the [`IDEOGRAPHS`] a character is whose UTF-8 has these three bytes; nothing that means anything for others.
+#[inline(always)]
+#[must_use]
+pub fn ideograph_number(utf8: [u8; 3]) -> usize {
     let [a, b, c] = utf8.map(usize::from);
-    let number = ((a & 15) << 12 | (b & 63) << 6 | c & 63).wrapping_sub(0x4E00);
-    (number < IDEOGRAPHS && a & 0xF0 == 0xE0).then_some(number)
+    ((a & 15) << 12 | (b & 63) << 6 | c & 63).wrapping_sub(0x4E00)
 }
 
 impl Folder {
@@ -179,12 +185,12 @@ impl Folder {
                 calm = if wide { 0 } else { calm + 1 };
                 (if wide { high | low } else { usize::from(first) }, 1 + usize::from(wide))
             } else {
-                let third = bytes.get(at + 2).copied().unwrap_or_default();
-                if runs && ideograph([first, second, third]).is_some() {
+                if runs && begins_ideograph([first, second]) {
                     (at, calm) = (copy_ideographs(bytes, at, goal, folded), 0);
                     continue;
                 }
                 calm = 0;
+                let third = bytes.get(at + 2).copied().unwrap_or_default();
                 (usize::from(first & 15) << 12 | low << 6 | usize::from(third & 63), 3)
             };
             let entry = self.plane[c & 0xFFFF];
@@ -256,7 +262,7 @@ fn compile(normalizer: Normalizer) -> Box<[u128]> {
 #[inline(always)]
 fn copy_ideographs(bytes: &[u8], at: usize, goal: usize, folded: &mut Folded) -> usize {
     let (characters, most) = (bytes[at..].as_chunks::<3>().0, (goal - folded.len).div_ceil(3));
-    let run = characters.iter().take(most).take_while(|utf8| ideograph(**utf8).is_some()).count();
+    let run = characters.iter().take(most).take_while(|[first, second, _]| begins_ideograph([*first, *second])).count();
     folded.runs = true;
     folded.push(BLANK);
     folded.bytes[folded.len..folded.len + 3 * run].copy_from_slice(&bytes[at..at + 3 * run]);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::boundaries::{Boundaries, find};
 use crate::byte_words;
-use crate::folder::{Folded, Folder, ideograph};
+use crate::folder::{Folded, Folder, begins_ideograph};
 #[cfg(target_arch = "x86_64")]
 use crate::machine::{Avx2, Avx512};
 use crate::machine::{Baseline, Level, Machine};
@@ -18,7 +18,7 @@ const CHUNK: usize = 2 << 10;
 
 /// Receives the words of texts in order.
 pub trait Words {
-    /// Whether what begins with an [`ideograph`](crate::folder::ideograph) may be several of them, a word each.
+    /// Whether what begins with an [`ideograph`](begins_ideograph) may be several of them, a word each.
     const RUNS: bool = false;
 
     /// Takes the next words.
@@ -103,7 +103,7 @@ impl<'a> Found<'a> {
     #[inline(always)]
     #[must_use]
     pub fn is_run(&self, i: usize) -> bool {
-        self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| ideograph(*utf8).is_some())
+        self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| begins_ideograph(*utf8))
     }
 
     /// All words, packed, or [`PackedWord::LONG`].
