@@ -7,6 +7,7 @@ from tei.torch.data import Collate, TextClassificationDataset
 from tei.torch.fidelity import Fidelity, fidelity
 from tei.torch.fine_tune import FineTuned, fine_tune
 from tei.torch.models import BagOfTokens
+from tei.torch.rows import TrainableRows
 
 __all__ = [
     "Adapted",
@@ -16,6 +17,7 @@ __all__ = [
     "Fidelity",
     "FineTuned",
     "TextClassificationDataset",
+    "TrainableRows",
     "adapt",
     "adapt_directory",
     "apply",

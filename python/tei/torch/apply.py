@@ -13,6 +13,7 @@ from tei.torch.archive import Archive
 from tei.torch.configuration import plan_numbers
 from tei.torch.embedding import Init, VocabularyTensor, added_rows, vocabulary_tensors
 from tei.torch.optimizer import StateTensor, state_tensors
+from tei.torch.rows import attached_rows
 from tei.torch.transaction import Transaction
 
 __all__ = ["apply"]
@@ -71,6 +72,8 @@ def apply(
     """
     if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
         raise UnsupportedError("a model wrapped for parallel training cannot be resized; use model.module, then wrap")
+    if attached_rows(model) is not None:
+        raise InvalidInputError("the model has trainable rows, which a resize would lose; merge() them first")
     found = vocabulary_tensors(model, modules, len(plan.source))
     states = [] if optimizer is None else list(state_tensors(optimizer, model, found))
     old = len(found[0].rows)
