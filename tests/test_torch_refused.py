@@ -139,7 +139,7 @@ def test_ties_broken_by_hand_are_refused(name: str) -> None:
     model = build(name)
     head = model.get_output_embeddings()
     head.weight = nn.Parameter(head.weight.detach().clone())
-    with pytest.raises(MismatchError, match="is no longer tied to '.*call model.tie_weights"):
+    with pytest.raises(MismatchError, match=r"is no longer tied to '.*call model.tie_weights"):
         apply(shrink(), model)
     model.config.tie_word_embeddings = False
     apply(shrink(), model)
