@@ -10,7 +10,16 @@ from models import TOKENS, build
 from plans import plan_between
 from tei.errors import EmptySourceError, InvalidInputError
 from tei.plan import ResizePlan
-from tei.torch import BagOfTokens, Collate, TextClassificationDataset, apply, fidelity, fine_tune
+from tei.tokenizer import Tokenizer
+from tei.torch import (
+    BagOfTokens,
+    Collate,
+    TextClassificationDataset,
+    TokenClassificationDataset,
+    apply,
+    fidelity,
+    fine_tune,
+)
 from tei.torch.data import trim
 from tei.torch.fidelity import embed, spearman
 
@@ -48,6 +57,42 @@ def test_dataset_items_equal_padded_encoding(bert_tokenizer) -> None:
     assert batch["labels"].tolist() == [0, 1, 0, 2]
 
 
+WORDS = [["The", "embeddings", "of", "São", "Paulo"], ["x"], ["unbelievable"] * 9]
+
+
+def test_labels_follow_words_to_their_first_token(bert_tokenizer) -> None:
+    """With tei's tokenizer and with transformers', also where the sentence is cut."""
+    labels = [[i % 4 for i in range(len(row))] for row in WORDS]
+    own, other = (
+        TokenClassificationDataset(WORDS, labels, tokenizer, max_len=12)
+        for tokenizer in (Tokenizer.from_pretrained(bert_tokenizer), bert_tokenizer)
+    )
+    for i, (words, numbers) in enumerate(zip(WORDS, labels, strict=True)):
+        pieces = [bert_tokenizer.tokenize(word) for word in words]
+        expected = [
+            -100,
+            *(n for row, label in zip(pieces, numbers, strict=True) for n in [label] + [-100] * (len(row) - 1)),
+        ]
+        expected = [*expected[:11], -100] + [-100] * (11 - len(expected))
+        assert own[i]["labels"].tolist() == expected
+        assert all(torch.equal(own[i][name], other[i][name]) for name in own[i])
+    assert trim([own[1]])["labels"].tolist() == [[-100, 0, -100]]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels", "error"),
+    [
+        ([], [], EmptySourceError),
+        ([["a"]], [[0, 1]], InvalidInputError),
+        ([["a"]], [], InvalidInputError),
+        ([["a"]], [[-1]], InvalidInputError),
+    ],
+)
+def test_bad_word_labels(words, labels, error) -> None:
+    with pytest.raises(error):
+        TokenClassificationDataset(words, labels, Words())
+
+
 def test_vocab_index_marks_padding(bert_tokenizer) -> None:
     data = TextClassificationDataset(TEXTS, [0, 1, 0, 2], bert_tokenizer, max_len=8)
     for i in range(len(data)):
@@ -77,6 +122,7 @@ def test_bad_data_sets(texts, labels, error, words) -> None:
 def test_collate_and_trim_give_the_same_batch(bert_tokenizer) -> None:
     data = TextClassificationDataset(TEXTS, [0, 1, 0, 2], bert_tokenizer, max_len=20)
     trimmed = trim([data[i] for i in range(4)])
+    assert all(tensor.is_contiguous() for tensor in trimmed.values())
     collated = Collate(bert_tokenizer, max_length=20)(list(zip(TEXTS, [0, 1, 0, 2], strict=True)))
     for name, tensor in trimmed.items():
         assert torch.equal(tensor, collated[name])

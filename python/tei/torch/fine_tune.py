@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, Trainer, TrainingArguments
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from tei.errors import InvalidInputError
 from tei.torch.data import trim
@@ -181,7 +181,7 @@ def _logged(trainer: Any, log_dir: str | os.PathLike[str] | None) -> Iterator[No
     if log_dir is None:
         yield
         return
-    callback = TensorBoardCallback()
+    callback: Any = TensorBoardCallback()  # type: ignore[no-untyped-call]
     callback.logging_dir = os.fspath(log_dir)
     trainer.add_callback(callback)
     try:
@@ -191,7 +191,7 @@ def _logged(trainer: Any, log_dir: str | os.PathLike[str] | None) -> Iterator[No
             callback.tb_writer.close()
 
 
-def _precision(precision: Precision) -> dict[str, bool]:
+def _precision(precision: Precision) -> dict[str, Any]:
     if precision not in get_args(Precision):
         raise InvalidInputError(f"precision is {precision!r}; expected one of {', '.join(get_args(Precision))}")
     cuda = torch.cuda.is_available()

@@ -11,7 +11,7 @@ from tei.errors import InvalidInputError
 from tei.plan import ResizePlan
 from tei.torch.embedding import VocabularyTensor
 
-__all__ = ["Init", "added_rows", "check_finite"]
+__all__ = ["Init", "added_rows", "check_finite", "mixed_rows"]
 
 Init = Literal["weighted", "mean", "sum"] | Callable[[ResizePlan, Tensor], Tensor]
 
@@ -43,12 +43,12 @@ def added_rows(plan: ResizePlan, found: VocabularyTensor, init: Init) -> Tensor:
     if found.role == "bias":
         return _biases(plan, found.rows)
     if found.role == "head":
-        return _mixed(plan, found.rows, "mean")
+        return mixed_rows(plan, found.rows, "mean")
     if callable(init):
         return _checked(init(plan, found.rows), (len(plan.added), *found.rows.shape[1:])).to("cpu", found.rows.dtype)
     if init not in ("weighted", "mean", "sum"):
         raise InvalidInputError(f"init is {init!r}; expected 'weighted', 'mean', 'sum' or a function")
-    return _mixed(plan, found.rows, init)
+    return mixed_rows(plan, found.rows, init)
 
 
 def check_finite(plan: ResizePlan, found: VocabularyTensor) -> None:
@@ -78,7 +78,8 @@ def _biases(plan: ResizePlan, rows: Tensor) -> Tensor:
     return torch.from_numpy(mean).to(rows.dtype).reshape(-1, *rows.shape[1:])
 
 
-def _mixed(plan: ResizePlan, rows: Tensor, init: str) -> Tensor:
+def mixed_rows(plan: ResizePlan, rows: Tensor, init: str) -> Tensor:
+    """Rows of the added tokens as `weighted`, `mean` or `sum` of their pieces' `rows`, on the CPU, in their dtype."""
     pieces = plan.added
     sizes = np.diff(pieces.indptr)
     shares = {"weighted": pieces.weights, "mean": np.repeat(1 / sizes, sizes), "sum": np.ones(len(pieces.pieces))}
