@@ -1,5 +1,6 @@
 """Resize plans on models: every kind of head, optimizer, the way back, and what is refused."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import AutoModelForMaskedLM, BertForMaskedLM, EncoderDecoderModel
 from transformers.optimization import Adafactor as TransformersAdafactor
 
@@ -16,6 +18,7 @@ from plans import plan_between, random_plan
 from tei.errors import FileFormatError, InvalidInputError, MismatchError
 from tei.plan import ResizePlan
 from tei.torch import Archive, apply
+from tei.torch.embedding import vocabulary_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -129,7 +132,7 @@ def slow_rows(plan: ResizePlan, rows: Tensor, kind: str) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["weighted", "mean", "sum"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_new_rows_follow_init(kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tei.torch.embedding.BLOCK", 3)
+    monkeypatch.setattr("tei.torch.initial.BLOCK", 3)
     model = build("llama").to(dtype)
     plan = plan_between(TOKENS, [*TOKENS[:20], *"uvwxyz", "zz"], 3)
     table, head = (m.weight.detach().clone() for m in (model.get_input_embeddings(), model.get_output_embeddings()))
@@ -204,6 +207,45 @@ def test_padding_to_a_multiple() -> None:
     assert_same(snapshot(model), before)
     with pytest.raises(InvalidInputError, match="pad_to_multiple_of is 0"):
         apply(plan, model, pad_to_multiple_of=0)
+
+
+def test_averaged_copies_follow() -> None:
+    """An EMA copy moves as the model does, and averaging goes on."""
+    model = build("bert-mlm")
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    train(model, optimizer)
+    average.update_parameters(model)
+    plan = plan_between(TOKENS, [*TOKENS[:12], *TOKENS[20:], "x", "y"], 1)
+    before, alone = snapshot(average), copy.deepcopy(average.module)
+    archive = apply(plan, model, optimizer, copies=[average])
+    apply(plan, alone)
+    assert_same(snapshot(average.module), snapshot(alone))
+    after = average.module.get_input_embeddings().weight.detach().clone()
+    average.update_parameters(model)
+    assert torch.equal(
+        average.module.get_input_embeddings().weight, after.lerp(model.get_input_embeddings().weight, 0.5)
+    )
+    average.module.load_state_dict(alone.state_dict())
+    apply(plan.inverse(), model, optimizer, archive=archive, copies=[average])
+    before["n_averaged"] += 1
+    assert_same(snapshot(average), before)
+
+
+@pytest.mark.parametrize("never", [-1e4, -65504.0, float("-inf")])
+@pytest.mark.parametrize("name", ["plain", "bart", "distilbert"])
+def test_biases_that_forbid_are_not_averaged(name: str, never: float) -> None:
+    model = build(name)
+    bias = next(i.rows for i in vocabulary_tensors(model, None, len(TOKENS)) if i.role == "bias").flatten()
+    bias[[7, 8]] = torch.tensor([never, 2 * never])
+    pieces = {"half": ([7, 9, 7], [0.4, 0.3, 0.3]), "none": ([7, 8], [0.5, 0.5]), "all": ([9, 10], [0.5, 0.5])}
+    plan = ResizePlan.from_tokens(
+        TOKENS, [*TOKENS, *pieces], added=pieces, dropped={}, source_fingerprint="a", target_fingerprint="b"
+    )
+    expected = torch.stack([bias[9], torch.tensor(never), bias[9:11].mean()])
+    apply(plan, model)
+    found = next(i.rows for i in vocabulary_tensors(model, None, len(TOKENS)) if i.role == "bias")
+    torch.testing.assert_close(found.flatten()[-3:], expected)
 
 
 def test_gradients_are_dropped_and_frozen_stays_frozen() -> None:

@@ -12,6 +12,7 @@ from plans import plan_between
 from tei.errors import InvalidInputError, MismatchError, TeiError, UnsupportedError
 from tei.plan import ResizePlan
 from tei.torch import Archive, apply
+from tei.torch.embedding import vocabulary_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,6 +79,8 @@ def refused_optimizer(model: nn.Module, kind: Callable[..., Optimizer]) -> Optim
             InvalidInputError,
             "not finite",
         ),
+        ("bert", lambda m: apply(shrink(), m, copies=[build("bert", 30)]), MismatchError, "30 rows"),
+        ("bert", lambda m: apply(shrink(), m, copies=[build("bert", 41)]), MismatchError, "41 rows"),
         (
             "bert",
             lambda m: apply(shrink(), m, archive=apply(shrink(), build("gpt2"))),
@@ -118,3 +121,35 @@ def test_a_failure_in_the_middle_changes_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     assert_same(snapshot(model, optimizer), before)
     assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
+
+
+@pytest.mark.parametrize(("name", "value"), [("bert-mlm", torch.nan), ("llama", torch.inf), ("plain", torch.nan)])
+def test_rows_that_are_no_numbers_are_refused(name: str, value: float) -> None:
+    model = build(name)
+    with torch.no_grad():
+        vocabulary_tensors(model, None, len(TOKENS))[-1 if name == "llama" else 0].rows[6, 3] = value
+    before = snapshot(model)
+    with pytest.raises(InvalidInputError, match="has 1 rows that are not finite, the first 6 of 't1'"):
+        apply(shrink(), model)
+    assert_same(snapshot(model), before)
+
+
+@pytest.mark.parametrize("name", ["bert-mlm", "t5", "gpt2"])
+def test_ties_broken_by_hand_are_refused(name: str) -> None:
+    model = build(name)
+    head = model.get_output_embeddings()
+    head.weight = nn.Parameter(head.weight.detach().clone())
+    with pytest.raises(MismatchError, match=r"is no longer tied to '.*call model.tie_weights"):
+        apply(shrink(), model)
+    model.config.tie_word_embeddings = False
+    apply(shrink(), model)
+    assert len(head.weight) == len(model.get_input_embeddings().weight) == 20
+
+
+def test_an_adapter_on_the_head_is_refused() -> None:
+    model = build("llama")
+    head = model.lm_head
+    model.lm_head = nn.Sequential()
+    model.lm_head.base_layer = head
+    with pytest.raises(UnsupportedError, match="an adapter is on Linear of the head"):
+        apply(shrink(), model)

@@ -10,7 +10,16 @@ from models import TOKENS, build
 from plans import plan_between
 from tei.errors import EmptySourceError, InvalidInputError
 from tei.plan import ResizePlan
-from tei.torch import BagOfTokens, Collate, TextClassificationDataset, apply, fidelity, fine_tune
+from tei.tokenizer import Tokenizer
+from tei.torch import (
+    BagOfTokens,
+    Collate,
+    TextClassificationDataset,
+    TokenClassificationDataset,
+    apply,
+    fidelity,
+    fine_tune,
+)
 from tei.torch.data import trim
 from tei.torch.fidelity import embed, spearman
 
@@ -48,6 +57,42 @@ def test_dataset_items_equal_padded_encoding(bert_tokenizer) -> None:
     assert batch["labels"].tolist() == [0, 1, 0, 2]
 
 
+WORDS = [["The", "embeddings", "of", "São", "Paulo"], ["x"], ["unbelievable"] * 9]
+
+
+def test_labels_follow_words_to_their_first_token(bert_tokenizer) -> None:
+    """With tei's tokenizer and with transformers', also where the sentence is cut."""
+    labels = [[i % 4 for i in range(len(row))] for row in WORDS]
+    own, other = (
+        TokenClassificationDataset(WORDS, labels, tokenizer, max_len=12)
+        for tokenizer in (Tokenizer.from_pretrained(bert_tokenizer), bert_tokenizer)
+    )
+    for i, (words, numbers) in enumerate(zip(WORDS, labels, strict=True)):
+        pieces = [bert_tokenizer.tokenize(word) for word in words]
+        expected = [
+            -100,
+            *(n for row, label in zip(pieces, numbers, strict=True) for n in [label] + [-100] * (len(row) - 1)),
+        ]
+        expected = [*expected[:11], -100] + [-100] * (11 - len(expected))
+        assert own[i]["labels"].tolist() == expected
+        assert all(torch.equal(own[i][name], other[i][name]) for name in own[i])
+    assert trim([own[1]])["labels"].tolist() == [[-100, 0, -100]]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels", "error"),
+    [
+        ([], [], EmptySourceError),
+        ([["a"]], [[0, 1]], InvalidInputError),
+        ([["a"]], [], InvalidInputError),
+        ([["a"]], [[-1]], InvalidInputError),
+    ],
+)
+def test_bad_word_labels(words, labels, error) -> None:
+    with pytest.raises(error):
+        TokenClassificationDataset(words, labels, Words())
+
+
 def test_vocab_index_marks_padding(bert_tokenizer) -> None:
     data = TextClassificationDataset(TEXTS, [0, 1, 0, 2], bert_tokenizer, max_len=8)
     for i in range(len(data)):
@@ -77,6 +122,7 @@ def test_bad_data_sets(texts, labels, error, words) -> None:
 def test_collate_and_trim_give_the_same_batch(bert_tokenizer) -> None:
     data = TextClassificationDataset(TEXTS, [0, 1, 0, 2], bert_tokenizer, max_len=20)
     trimmed = trim([data[i] for i in range(4)])
+    assert all(tensor.is_contiguous() for tensor in trimmed.values())
     collated = Collate(bert_tokenizer, max_length=20)(list(zip(TEXTS, [0, 1, 0, 2], strict=True)))
     for name, tensor in trimmed.items():
         assert torch.equal(tensor, collated[name])
@@ -175,8 +221,78 @@ def test_fine_tune_is_quiet_and_leaves_nothing(tmp_path, monkeypatch, capfd) -> 
     model = build("bert-classifier")
     fine_tune(model, data, epochs=1, output_dir=tmp_path / "out")
     assert BertForSequenceClassification.from_pretrained(tmp_path / "out").config.num_labels == 3
-    with pytest.raises(InvalidInputError, match="0 epochs"):
-        fine_tune(model, data, epochs=0)
+
+
+def test_accumulated_batches_are_one_large_batch() -> None:
+    data = TextClassificationDataset(*labelled(64, 0), Words(), max_len=10)
+    options = {"epochs": 2, "learning_rate": 1e-2}
+    models = [BagOfTokens(len(TOKENS), 2) for _ in range(2)]
+    large = fine_tune(models[0], data, batch_size=32, **options)
+    small = fine_tune(models[1], data, batch_size=8, accumulate=4, **options)
+    assert large.samples == small.samples == 128
+    torch.testing.assert_close(models[0].weight.weight, models[1].weight.weight)
+
+
+@pytest.mark.parametrize("kind", ["bag", "bert"])
+def test_patience_keeps_the_best_epoch(kind: str) -> None:
+    """At an absurd rate with labels of noise, the last epoch is not the best; what is kept is."""
+    model = BagOfTokens(len(TOKENS), 2) if kind == "bag" else build("bert-classifier")
+    texts, labels = labelled(64, 0)
+    noise = np.random.default_rng(3).integers(0, 2, 40).tolist()
+    data = TextClassificationDataset(texts, labels, Words(), max_len=10)
+    valid = TextClassificationDataset(labelled(40, 5)[0], noise, Words(), max_len=10)
+    seen = []
+
+    def metrics(prediction):
+        logits = prediction.predictions
+        seen.append(float((logits.argmax(-1) == prediction.label_ids).mean()))
+        return {"accuracy": seen[-1]}
+
+    result = fine_tune(model, data, valid, epochs=12, learning_rate=0.3, patience=2, metrics=metrics)
+    epochs = seen[:-1]
+    assert len(epochs) == result.samples / 64 < 12
+    assert result.accuracy == seen[-1] == max(epochs)
+    assert result.best_epoch == epochs.index(max(epochs)) + 1 == len(epochs) - 2
+    assert result.metrics.keys() == {"accuracy", "loss"}
+
+
+def test_tensorboard_gets_losses_and_the_last_metrics(tmp_path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data = TextClassificationDataset(*labelled(32, 0), Words(), max_len=10)
+    result = fine_tune(BagOfTokens(len(TOKENS), 2), data, data, epochs=2, log_dir=tmp_path)
+    values = {}
+    for path in tmp_path.iterdir():
+        events = EventAccumulator(str(path)).Reload()
+        values |= {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert values["train/loss"] == pytest.approx(result.losses, abs=1e-3)
+    assert values["eval/accuracy"] == [pytest.approx(result.accuracy)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 0}, "0 epochs"),
+        ({"accumulate": 0}, "0 accumulate"),
+        ({"patience": 0}, "0 patience"),
+        ({"patience": 1}, "judges by valid"),
+        ({"precision": "half"}, "'half'"),
+    ],
+)
+def test_bad_settings_of_fine_tuning(options, words) -> None:
+    data = TextClassificationDataset(*labelled(8, 0), Words(), max_len=10)
+    with pytest.raises(InvalidInputError, match=words):
+        fine_tune(BagOfTokens(len(TOKENS), 2), data, **options)
+
+
+def test_mixed_precision_where_there_is_a_device_for_it() -> None:
+    data = TextClassificationDataset(*labelled(32, 0), Words(), max_len=10)
+    result = fine_tune(build("bert-classifier"), data, epochs=1, precision="bfloat16")
+    assert np.isfinite(result.losses).all()
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidInputError, match="float16 needs a CUDA device"):
+            fine_tune(build("bert-classifier"), data, precision="float16")
 
 
 def test_spearman_equals_its_definition() -> None:

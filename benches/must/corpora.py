@@ -27,8 +27,9 @@ def _paragraphs(path: str) -> list[str]:
     return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
 
 
-def _lines(path: str, least: int) -> list[str]:
-    return [line for line in read_text(path).split("\n") if len(line) >= least]
+def _lines(*paths: str, least: int = 1) -> list[str]:
+    lines = (line for path in paths for line in read_text(path).split("\n"))
+    return [line for line in lines if len(line) >= least and line.strip()]
 
 
 READERS: dict[str, Callable[[], list[str]]] = {
@@ -36,9 +37,9 @@ READERS: dict[str, Callable[[], list[str]]] = {
     "novels": lambda: _paragraphs("train/en_novels_a_f.txt.xz"),
     "speeches": lambda: _paragraphs("train/en_speeches.txt.xz"),
     "wikitext": lambda: [
-        text for part in ("valid", "test") for text in _lines(f"train/en_wikitext2_{part}.txt.xz", 60)
+        text for part in ("valid", "test") for text in _lines(f"train/en_wikitext2_{part}.txt.xz", least=60)
     ],
-    "tweets": lambda: _lines("train/patho_tweets_val_test.txt.xz", 20),
+    "tweets": lambda: _lines("train/patho_tweets_val_test.txt.xz", least=20),
     "reviews": lambda: [text for text, _ in _rows("classify/en_vader_amazon/train.jsonl.xz")],
 }
 
@@ -92,10 +93,6 @@ def _rows(path: str) -> list[tuple[str, str]]:
 def _kernel_paragraphs() -> list[str]:
     blocks = re.split(r"\n\s*\n", read_text("train/en_kernel_doc.txt.xz"))
     return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
-
-
-def _lines(*paths: str) -> list[str]:
-    return [line for path in paths for line in read_text(path).split("\n") if line.strip()]
 
 
 def _texts(name: str) -> list[str]:

@@ -4,18 +4,24 @@ from tei.torch.adapt import Adapted, adapt, adapt_directory, load_model
 from tei.torch.apply import apply
 from tei.torch.archive import Archive
 from tei.torch.data import Collate, TextClassificationDataset
+from tei.torch.distill import Distilled
 from tei.torch.fidelity import Fidelity, fidelity
 from tei.torch.fine_tune import FineTuned, fine_tune
 from tei.torch.models import BagOfTokens
+from tei.torch.rows import TrainableRows
+from tei.torch.tasks import TokenClassificationDataset
 
 __all__ = [
     "Adapted",
     "Archive",
     "BagOfTokens",
     "Collate",
+    "Distilled",
     "Fidelity",
     "FineTuned",
     "TextClassificationDataset",
+    "TokenClassificationDataset",
+    "TrainableRows",
     "adapt",
     "adapt_directory",
     "apply",

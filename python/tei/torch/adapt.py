@@ -24,7 +24,8 @@ from tei.sources import Source, read_batches
 from tei.tokenizer import Tokenizer
 from tei.torch.apply import apply
 from tei.torch.configuration import special_ids
-from tei.torch.embedding import Init, vocabulary_tensors
+from tei.torch.embedding import vocabulary_tensors
+from tei.torch.initial import Init
 
 __all__ = ["Adapted", "adapt", "adapt_directory", "load_model"]
 

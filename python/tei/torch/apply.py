@@ -5,14 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from tei.errors import InvalidInputError, MismatchError, UnsupportedError
 from tei.plan import ResizePlan
 from tei.sparse import IntArray
 from tei.torch.archive import Archive
 from tei.torch.configuration import plan_numbers
-from tei.torch.embedding import Init, VocabularyTensor, added_rows, vocabulary_tensors
+from tei.torch.embedding import VocabularyTensor, vocabulary_tensors
+from tei.torch.initial import Init, added_rows, check_finite
 from tei.torch.optimizer import StateTensor, state_tensors
+from tei.torch.rows import attached_rows
 from tei.torch.transaction import Transaction
 
 __all__ = ["apply"]
@@ -26,6 +29,7 @@ def apply(
     *,
     init: Init = "weighted",
     archive: Archive | None = None,
+    copies: Sequence[nn.Module] = (),
     pad_to_multiple_of: int | None = None,
     modules: Sequence[str] | None = None,
 ) -> Archive:
@@ -44,6 +48,8 @@ def apply(
             old weight `[rows, d]` that returns `[len(plan.added), d]`. Untied heads and biases take the mean.
         archive: Rows from an earlier call; added tokens that it holds get those, exactly, with their optimizer state.
             With the plan's inverse it also restores the rows beyond the vocabulary.
+        copies: Models that follow this one, such as `torch.optim.swa_utils.AveragedModel`; their rows move the same way,
+            and new ones start from their own.
         pad_to_multiple_of: Adds zero rows until the number of rows is a multiple of this.
         modules: Names of the embedding and linear modules with a row per token, if the search cannot decide.
 
@@ -51,10 +57,10 @@ def apply(
         The dropped rows: `apply(plan.inverse(), model, optimizer, archive=archive)` gives back everything bit for bit.
 
     Raises:
-        MismatchError: The model has fewer rows than the plan's source has tokens, a special id would be dropped, or the
-            archive is of another model.
+        MismatchError: The model has fewer rows than the plan's source has tokens, a special id would be dropped, weights
+            that should be tied are not, or archive, optimizer or copy are of another model.
         UnsupportedError: An embedding or an optimizer of a kind that cannot be resized.
-        InvalidInputError: A wrong `init`, `modules` or `pad_to_multiple_of`.
+        InvalidInputError: A wrong `init`, `modules` or `pad_to_multiple_of`; rows with NaN; `TrainableRows` not merged.
 
     Example:
         >>> plan = ResizePlan.from_tokens(
@@ -69,26 +75,49 @@ def apply(
         >>> model.weight.flatten().tolist()
         [0.0, 2.0, 4.0]
     """
-    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        raise UnsupportedError("a model wrapped for parallel training cannot be resized; use model.module, then wrap")
-    found = vocabulary_tensors(model, modules, len(plan.source))
-    states = [] if optimizer is None else list(state_tensors(optimizer, model, found))
-    old = len(found[0].rows)
+    models = {"": model} | {f"copies.{i}.": _unwrapped(copy) for i, copy in enumerate(copies)}
+    found = {prefix: _tensors(plan, part, modules) for prefix, part in models.items()}
+    old = _rows(found)
+    states = [] if optimizer is None else list(state_tensors(optimizer, model, found[""]))
     layout = _Layout(plan, old, archive, pad_to_multiple_of)
     change, dropped = Transaction(), {}
-    for item in found:
-        rows = layout.moved(item.name, item.rows, added_rows(plan, item, init), required=True)
-        dropped[item.name] = layout.dropped(item.rows)
-        _plan_parameter(change, item, rows)
+    for prefix, tensors in found.items():
+        for item in tensors:
+            rows = layout.moved(prefix + item.name, item.rows, added_rows(plan, item, init), required=True)
+            dropped[prefix + item.name] = layout.dropped(item.rows)
+            _plan_parameter(change, item, rows)
+        plan_numbers(change, plan, models[prefix], tensors, old=old, new=layout.rows)
     for state in states:
         empty = torch.zeros((len(plan.added), *state.rows.shape[1:]), dtype=state.rows.dtype)
         rows = layout.moved(state.name, state.rows, empty, required=False)
         dropped[state.name] = layout.dropped(state.rows)
         _plan_state(change, state, rows)
-    plan_numbers(change, plan, model, found, old=old, new=layout.rows)
     change.commit()
     tokens = tuple(plan.source[i] for i in plan.dropped)
     return Archive(plan.source_fingerprint, plan.target_fingerprint, tokens, old, dropped)
+
+
+def _tensors(plan: ResizePlan, model: nn.Module, modules: Sequence[str] | None) -> list[VocabularyTensor]:
+    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        raise UnsupportedError("a model wrapped for parallel training cannot be resized; use model.module, then wrap")
+    if attached_rows(model) is not None:
+        raise InvalidInputError("the model has trainable rows, which a resize would lose; merge() them first")
+    found = vocabulary_tensors(model, modules, len(plan.source))
+    for item in found:
+        check_finite(plan, item)
+    return found
+
+
+def _rows(found: dict[str, list[VocabularyTensor]]) -> int:
+    counts = {prefix: len(tensors[0].rows) for prefix, tensors in found.items()}
+    for prefix, count in counts.items():
+        if count != counts[""]:
+            raise MismatchError(f"{prefix[:-1]} has {count} rows but the model has {counts['']}; it is no copy of it")
+    return counts[""]
+
+
+def _unwrapped(copy: nn.Module) -> nn.Module:
+    return copy.module if isinstance(copy, AveragedModel) else copy
 
 
 def _plan_parameter(change: Transaction, found: VocabularyTensor, rows: Tensor) -> None:
@@ -137,7 +166,7 @@ class _Layout:
 
     def dropped(self, rows: Tensor) -> Tensor:
         """The rows that `moved` leaves behind, on the CPU."""
-        return rows[self._dropped.to(rows.device)].to("cpu", copy=True)
+        return rows.index_select(0, self._dropped.to(rows.device)).cpu()
 
     def _archived(self, name: str, rows: Tensor, *, required: bool) -> Tensor | None:
         if self._archive is None:

@@ -146,7 +146,10 @@ def trim(items: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         return batch
     used = mask.any(dim=0).nonzero()
     width = int(used[-1]) + 1 if len(used) else 1
-    return {name: value[:, :width] if value.shape == mask.shape else value for name, value in batch.items()}
+    # Models may view a batch in another shape, which a part of a larger tensor does not allow.
+    return {
+        name: value[:, :width].contiguous() if value.shape == mask.shape else value for name, value in batch.items()
+    }
 
 
 def _class_numbers(labels: Sequence[int]) -> list[int]:

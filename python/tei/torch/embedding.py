@@ -1,25 +1,18 @@
-"""Where a model keeps one row per token, and what the rows of new tokens are."""
+"""Where a model keeps one row per token."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tei.errors import InvalidInputError, MismatchError, UnsupportedError
-from tei.plan import ResizePlan
 
-__all__ = ["Init", "VocabularyTensor", "added_rows", "vocabulary_tensors"]
+__all__ = ["VocabularyTensor", "row_modules", "vocabulary_tensors"]
 
-Init = Literal["weighted", "mean", "sum"] | Callable[[ResizePlan, Tensor], Tensor]
 Table = nn.Embedding | nn.EmbeddingBag
 Role = Literal["embedding", "head", "bias"]
-
-# Rows are mixed in float64; this many at a time, so that a large growth needs little extra memory.
-BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +53,13 @@ def vocabulary_tensors(model: nn.Module, modules: Sequence[str] | None, tokens: 
         Each tensor once, embeddings first.
 
     Raises:
-        MismatchError: The model has fewer rows than tokens, or several candidates.
+        MismatchError: The model has fewer rows than tokens, several candidates, or broken ties.
         UnsupportedError: No embedding, or one of a kind whose rows cannot be moved.
     """
     embeddings, heads = _named_modules(model, modules) if modules is not None else _search(model, tokens)
     if not embeddings:
         raise UnsupportedError("the model has no torch.nn.Embedding for its tokens; name one with modules=[...]")
+    _check_ties(model)
     names = _tensor_names(model)
     found: dict[int, VocabularyTensor] = {}
     for table in embeddings:
@@ -86,55 +80,6 @@ def row_modules(model: nn.Module, tensors: Sequence[VocabularyTensor]) -> Iterat
             yield module
 
 
-def added_rows(plan: ResizePlan, found: VocabularyTensor, init: Init) -> Tensor:
-    """The rows of the plan's added tokens, `[len(plan.added), …]` on the CPU, in the tensor's dtype.
-
-    Embedding rows follow `init`; an untied head and a bias always start from the mean of the pieces, because a row
-    copied mostly from one piece would take that piece's probability.
-
-    Args:
-        plan: The plan, whose `added` names pieces and weights.
-        found: The tensor with the old rows.
-        init: `weighted` (the plan's weights), `mean` of the pieces, `sum` of the pieces (exact for models that
-            add up rows), or a function of plan and old weight that returns the rows.
-
-    Raises:
-        InvalidInputError: An unknown `init`, or a function's result of wrong shape or with NaN.
-    """
-    if found.role != "embedding":
-        return _mixed(plan, found.rows, "mean")
-    if callable(init):
-        return _checked(init(plan, found.rows), (len(plan.added), *found.rows.shape[1:])).to("cpu", found.rows.dtype)
-    if init not in ("weighted", "mean", "sum"):
-        raise InvalidInputError(f"init is {init!r}; expected 'weighted', 'mean', 'sum' or a function")
-    return _mixed(plan, found.rows, init)
-
-
-def _mixed(plan: ResizePlan, rows: Tensor, init: str) -> Tensor:
-    pieces = plan.added
-    sizes = np.diff(pieces.indptr)
-    shares = {"weighted": pieces.weights, "mean": np.repeat(1 / sizes, sizes), "sum": np.ones(len(pieces.pieces))}
-    result = torch.empty((len(pieces), *rows.shape[1:]), dtype=rows.dtype)
-    for start in range(0, len(pieces), BLOCK):
-        stop = min(start + BLOCK, len(pieces))
-        part = slice(pieces.indptr[start], pieces.indptr[stop])
-        ids = torch.from_numpy(pieces.pieces[part].astype(np.int64)).to(rows.device)
-        values = rows[ids].to("cpu", torch.float64).flatten(1) if rows.dim() > 1 else rows[ids].double().cpu()[:, None]
-        values *= torch.from_numpy(shares[init][part].copy())[:, None]
-        group = torch.from_numpy(np.repeat(np.arange(stop - start), sizes[start:stop]))
-        mixed = torch.zeros((stop - start, values.shape[1]), dtype=torch.float64).index_add_(0, group, values)
-        result[start:stop] = mixed.reshape(result[start:stop].shape).to(rows.dtype)
-    return result
-
-
-def _checked(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if tuple(rows.shape) != shape:
-        raise InvalidInputError(f"init returned rows of shape {tuple(rows.shape)}, expected {shape}")
-    if not torch.isfinite(rows).all():
-        raise InvalidInputError("init returned rows that are not finite")
-    return rows.detach()
-
-
 def _search(model: nn.Module, tokens: int) -> tuple[list[Table], list[nn.Linear]]:
     models = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
     return _search_pretrained(models) if models else _search_plain(model, tokens)
@@ -151,8 +96,15 @@ def _search_pretrained(models: list[PreTrainedModel]) -> tuple[list[Table], list
     # A model inside with another number of rows has a vocabulary of its own, which the plan does not speak of.
     return (
         [module for module in inputs if isinstance(module, nn.Embedding) and module.num_embeddings == rows],
-        [module for module in outputs if isinstance(module, nn.Linear) and module.out_features == rows],
+        [module for module in map(_bare, outputs) if isinstance(module, nn.Linear) and module.out_features == rows],
     )
+
+
+def _bare(module: nn.Module | None) -> nn.Module | None:
+    """The layer inside an adapter such as PEFT's, which keeps matrices of the vocabulary's size beside it."""
+    if isinstance(inner := getattr(module, "base_layer", None), nn.Module):
+        raise UnsupportedError(f"an adapter is on {type(inner).__name__} of the head; merge it or leave the head out")
+    return module
 
 
 def _get(model: PreTrainedModel, method: str) -> nn.Module | None:
@@ -215,6 +167,18 @@ def _add(found: dict[int, VocabularyTensor], names: dict[int, str], tensor: obje
     if type(tensor.data) is not Tensor or not tensor.is_floating_point() or tensor.is_meta:
         raise UnsupportedError(f"{name!r} is quantized, sharded or without data; load it whole in a float type first")
     found[id(tensor)] = VocabularyTensor(name, tensor, axis, role)
+
+
+def _check_ties(model: nn.Module) -> None:
+    """Refuses weights that the configuration calls one, but that are two: a saved model would lose one of them."""
+    expand = getattr(model, "get_expanded_tied_weights_keys", None)
+    tensors = dict(model.state_dict(keep_vars=True)) if expand else {}
+    for name, other in expand(all_submodels=True).items() if expand else ():
+        if name in tensors and other in tensors and tensors[name] is not tensors[other]:
+            raise MismatchError(
+                f"{name!r} is no longer tied to {other!r}, as the configuration says; call model.tie_weights(), or set "
+                "config.tie_word_embeddings to False"
+            )
 
 
 def _check_rows(found: list[VocabularyTensor], tokens: int) -> None:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from tei.errors import EmptySourceError
 from tei.torch.data import AnyTokenizer
 
-__all__ = ["Fidelity", "embed", "fidelity"]
+__all__ = ["Fidelity", "body", "embed", "fidelity"]
 
 FloatArray = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def _vectors(model: nn.Module, rows: list[list[int]]) -> FloatArray:
 
 
 def _pooled(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
-    result: Any = _body(model)(input_ids=ids, attention_mask=mask)
+    result: Any = body(model)(input_ids=ids, attention_mask=mask)
     hidden = getattr(result, "last_hidden_state", None)
     if hidden is None:
         logits: Tensor = result.logits
@@ -150,12 +150,12 @@ def _pooled(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
     return pooled
 
 
-def _body(model: nn.Module) -> nn.Module:
+def body(model: nn.Module) -> nn.Module:
     """The model without its heads; of an encoder-decoder only the encoder, which reads the text."""
     if not isinstance(model, PreTrainedModel):
         return model
-    body: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
-    return body
+    inner: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    return inner
 
 
 def _mean_length(tokenizer: AnyTokenizer, texts: Sequence[str]) -> float:
