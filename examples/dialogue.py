@@ -31,8 +31,12 @@ def main() -> None:
     set_seed(0)
     turns = [turn for row in training for turn in row]
     tokenizer = Tokenizer.train(turns, vocab_size=options.vocab_size, special_tokens=SPECIAL)
-    sizes: dict[str, int] = {"n_embd": 128, "n_layer": 2, "n_head": 4, "n_positions": LENGTH}
-    roles = {"bos_token_id": tokenizer.vocab["[CLS]"], "eos_token_id": tokenizer.vocab["[SEP]"], "pad_token_id": 0}
+    sizes: dict[str, Any] = {"n_embd": 128, "n_layer": 2, "n_head": 4, "n_positions": LENGTH}
+    roles: dict[str, Any] = {
+        "bos_token_id": tokenizer.vocab["[CLS]"],
+        "eos_token_id": tokenizer.vocab["[SEP]"],
+        "pad_token_id": 0,
+    }
     model = GPT2LMHeadModel(GPT2Config(vocab_size=tokenizer.vocab_size, **sizes, **roles))
     before = perplexity(model, dataset(tokenizer, test))
     result = fine_tune(

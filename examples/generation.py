@@ -72,9 +72,11 @@ def headlines() -> tuple[Pairs, Pairs]:
 
 def small_model(tokenizer: Tokenizer) -> T5ForConditionalGeneration:
     """Two layers, one embedding for encoder, decoder and head."""
-    ids = {f"{name}_token_id": tokenizer.vocab[token] for name, token in (("pad", "[PAD]"), ("eos", "[SEP]"))}
-    sizes = {"d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4}
-    start = {"decoder_start_token_id": tokenizer.vocab["[PAD]"]}
+    ids: dict[str, Any] = {
+        f"{name}_token_id": tokenizer.vocab[token] for name, token in (("pad", "[PAD]"), ("eos", "[SEP]"))
+    }
+    sizes: dict[str, Any] = {"d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4}
+    start: dict[str, Any] = {"decoder_start_token_id": tokenizer.vocab["[PAD]"]}
     return T5ForConditionalGeneration(T5Config(vocab_size=tokenizer.vocab_size, **sizes, **ids, **start))
 
 

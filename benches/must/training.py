@@ -52,7 +52,7 @@ def _applied(init: str) -> Callable[[ResizePlan, str], NDArray[np.float32]]:
 
         import tei.torch as tt
 
-        table = torch.nn.Embedding.from_pretrained(torch.from_numpy(_rows().copy()))
+        table: Any = torch.nn.Embedding.from_pretrained(torch.from_numpy(_rows().copy()))  # type: ignore[no-untyped-call]
         tt.apply(plan, table, init=init)  # type: ignore[arg-type]
         weight: NDArray[np.float32] = table.weight.numpy()
         return weight
@@ -107,8 +107,8 @@ class _Causal:
         self.held_out = [text[:WIDTH] for text in held_out[:300]]
         self.counts = tei.count_words(training, tei.Scheme.bert())
         self.tokenizer = tei.Tokenizer.train(self.counts, vocab_size=4_000)
-        sizes = {"n_embd": 96, "n_layer": 2, "n_head": 4, "n_positions": WIDTH + 2}
-        dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        sizes: dict[str, Any] = {"n_embd": 96, "n_layer": 2, "n_head": 4, "n_positions": WIDTH + 2}
+        dropout: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
         self.model = GPT2LMHeadModel(GPT2Config(vocab_size=4_000, bos_token_id=2, eos_token_id=3, **sizes, **dropout))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
         self.order = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ class _Causal:
 
         with torch.inference_mode():
             parts = [self.loss(self.held_out[i : i + 50], "sum") for i in range(0, len(self.held_out), 50)]
-        return float(sum(parts)) / np.log(2) / sum(map(len, self.held_out))
+        return float(float(sum(parts)) / np.log(2) / sum(map(len, self.held_out)))
 
 
 @functools.cache
@@ -184,11 +184,12 @@ def frozen_rows(_: Options) -> Result:
     """Frozen rows of MiniLM's embedding that differ in any bit after 100 AdamW steps with weight decay 0.1."""
     import torch
 
-    table, _, steps = _table(), torch.manual_seed(0), 100
+    table, steps = _table(), 100
+    torch.manual_seed(0)
     before = table.weight.detach().clone()
     rows = _trainable(table)
     optimizer = torch.optim.AdamW(table.parameters(), lr=1e-3, weight_decay=0.1)
-    for _ in range(steps):
+    for _number in range(steps):
         _step(table, optimizer, *_batch())
     rows.merge()
     changed = (table.weight.detach().view(torch.int32) != before.view(torch.int32)).any(dim=1)
@@ -200,7 +201,8 @@ def _table() -> Any:
     import torch
 
     rows = torch.from_numpy(_rows())
-    return torch.nn.Embedding.from_pretrained(torch.cat([rows, rows[:NEW]]), freeze=False)
+    table: Any = torch.nn.Embedding
+    return table.from_pretrained(torch.cat([rows, rows[:NEW]]), freeze=False)
 
 
 def _trainable(table: Any) -> Any:

@@ -83,7 +83,7 @@ class Distilled:
                 plan, rows, *(_read(tokenizer, texts, rows.device) for tokenizer in (self.tokenizer, new))
             )
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             past = (time.perf_counter() - start) / max(self.seconds, 1e-9)
             if past >= 1:

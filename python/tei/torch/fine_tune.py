@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tei.errors import InvalidInputError
 from tei.torch.data import trim
@@ -61,8 +62,8 @@ class FineTuned:
 
 def fine_tune(
     model: nn.Module,
-    dataset: Dataset[Any],
-    valid: Dataset[Any] | None = None,
+    dataset: Dataset[Any] | Sequence[Any],
+    valid: Dataset[Any] | Sequence[Any] | None = None,
     *,
     batch_size: int = 16,
     epochs: float = 5,
@@ -84,7 +85,8 @@ def fine_tune(
 
     Args:
         model: A model that returns a loss when given `labels`: of transformers, or such as `BagOfTokens`.
-        dataset: Items are dictionaries of tensors with `labels`, for example a `TextClassificationDataset`.
+        dataset: Items are dictionaries of tensors with `labels`, for example a `TextClassificationDataset`. If it has
+            `lengths`, items of like length go into one batch, which leaves less padding to compute.
         valid: Items to measure accuracy on, after training, and for `patience` after each epoch.
         batch_size: Items a forward pass.
         epochs: Passes over the data set; may be a fraction.
@@ -138,7 +140,7 @@ def fine_tune(
             **_precision(precision),
             **({"save_strategy": "no"} if patience is None else BEST),
         )
-        trainer = Trainer(
+        trainer = _Trainer(
             model=model,
             args=arguments,
             train_dataset=dataset,
@@ -205,6 +207,17 @@ def _precision(precision: Precision) -> dict[str, Any]:
         "fp16": precision == "float16",
         "use_cpu": precision == "bfloat16" and not cuda,
     }
+
+
+class _Trainer(Trainer):
+    """Batches texts of like length together, in an order of the seed."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        lengths = getattr(train_dataset or self.train_dataset, "lengths", None)
+        if lengths is None:
+            return super()._get_train_sampler(train_dataset)
+        generator = torch.Generator().manual_seed(self.args.seed)
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=list(lengths), generator=generator)
 
 
 class _Bar(ProgressCallback):
