@@ -2,6 +2,8 @@
 //!
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
+mod revision;
+
 use std::ops::Range;
 use std::sync::Mutex;
 
