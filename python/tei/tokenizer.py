@@ -237,7 +237,10 @@ class Tokenizer(Coding, Fitting):
             "added": len(plan.added),
         }
         retired = [int(plan.id_map[i]) for i in self._retired if plan.id_map[i] >= 0]
-        return type(self)(spec, version=self.version + 1, history=(*self.history, entry), retired=retired)
+        appended = plan.target[: self.vocab_size] == self.tokens
+        encoder = self._encoder.revised(list(plan.target[self.vocab_size :]), [], []) if appended else None
+        history = (*self.history, entry)
+        return type(self)(spec, version=self.version + 1, history=history, retired=retired, encoder=encoder)
 
 
 def _rebuild(
