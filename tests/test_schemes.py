@@ -66,11 +66,7 @@ def test_what_is_saved_is_the_same_tokenizer(
     assert Scheme.from_json(tok.scheme.to_json()) == tok.scheme
 
 
-@given(
-    sequences(normalizer_parts(), normalizers.Sequence),
-    sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence),
-    texts,
-)
+@given(sequences(normalizer_parts(), normalizers.Sequence), sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence), texts)
 def test_words_are_counted_as_tokenizers_splits_them(normalizer: Any, pre_tokenizer: Any, text: str) -> None:
     scheme = scheme_of(normalizer, pre_tokenizer)
     normalized = normalizer.normalize_str(text) if normalizer else text
