@@ -125,12 +125,13 @@ class Collate:
             The tokenizer's arrays as int64 tensors `[texts, longest]`, sharing their memory, and `labels` `[texts]`; a
             `VersionedBatch` where a vocabulary is followed.
         """
-        texts = [item if isinstance(item, str) else item[0] for item in batch]
+        texts: Sequence[Any]
+        labels: Sequence[int]
+        texts, labels = (batch, ()) if isinstance(batch[0], str) else zip(*batch, strict=True)
         options: dict[str, Any] = {"padding": True, "truncation": True, "max_length": self.max_length}
         batch_encoding = self.tokenizer(texts, **options, return_tensors="np")
         arrays = {name: np.asarray(array, dtype=np.int64) for name, array in batch_encoding.items()}
-        labels = [item[1] for item in batch if not isinstance(item, str)]
-        tensors = from_numpy(arrays) | ({"labels": torch.tensor(labels)} if labels else {})
+        tensors = from_numpy(arrays) | ({"labels": torch.tensor(labels)} if len(labels) else {})
         if isinstance(batch_encoding, VersionedBatch):
             return VersionedBatch.of(tensors, batch_encoding.version)
         return tensors
