@@ -112,7 +112,8 @@ class Collate:
     """
 
     def __init__(self, tokenizer: "AnyTokenizer | VocabularyScheduler", max_length: int = 128) -> None:
-        self.tokenizer: AnyTokenizer = getattr(tokenizer, "follower", tokenizer)
+        # Not `tokenizer`: transformers' Trainer calls `save_pretrained` on a collator's attribute of that name.
+        self._tokenizer: AnyTokenizer = getattr(tokenizer, "follower", tokenizer)
         self.max_length = max_length
 
     def __call__(self, batch: Sequence[str] | Sequence[tuple[str, int]]) -> dict[str, Tensor]:
@@ -129,7 +130,7 @@ class Collate:
         labels: Sequence[int]
         texts, labels = (batch, ()) if isinstance(batch[0], str) else zip(*batch, strict=True)
         options: dict[str, Any] = {"padding": True, "truncation": True, "max_length": self.max_length}
-        batch_encoding = self.tokenizer(texts, **options, return_tensors="np")
+        batch_encoding = self._tokenizer(texts, **options, return_tensors="np")
         arrays = {name: np.asarray(array, dtype=np.int64) for name, array in batch_encoding.items()}
         tensors = from_numpy(arrays) | ({"labels": torch.tensor(labels)} if len(labels) else {})
         if isinstance(batch_encoding, VersionedBatch):
