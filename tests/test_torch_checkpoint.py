@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +162,7 @@ def test_batches_of_like_length_hold_every_text_once_and_share_them_between_rank
     lengths = np.random.default_rng(0).integers(1, 100, 5000)
     for shuffle in (True, False):
         whole = list(LengthBuckets(lengths, 8, shuffle=shuffle))
-        assert sorted(sum(whole, [])) == list(range(5000))
+        assert sorted(chain.from_iterable(whole)) == list(range(5000))
         assert max(np.ptp(lengths[batch]) for batch in whole) <= 10
         parts = [list(LengthBuckets(lengths, 8, shuffle=shuffle, rank=rank, ranks=3)) for rank in range(3)]
         assert [len(part) for part in parts] == [208] * 3
@@ -176,9 +177,11 @@ leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 leaves |= st.lists(st.floats(width=32), max_size=3).map(torch.tensor)
 states = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
 )
 
 
@@ -209,7 +212,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path) -> None:
         with pytest.raises(FileFormatError, match=message):
             job.checkpoints.resume()
         (newest / name).write_bytes(good)
-    with pytest.raises(MismatchError, match="holds .*'loader'.*, not"):
+    with pytest.raises(MismatchError, match=r"holds .*'loader'.*, not"):
         Checkpoints(tmp_path, {"model": job.run.model}).resume()
     with pytest.raises(FileFormatError, match="step-000000001"):
         job.checkpoints.resume(1)

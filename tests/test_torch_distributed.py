@@ -25,7 +25,7 @@ def _start(rank: int, folder: Path, job: Job, queue: multiprocessing.Queue) -> N
             "gloo", f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
         )
         result = job(rank)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 -- it is the result
         result = f"{type(error).__name__}: {error}"
         traceback.print_exc()
     queue.put((rank, result))
@@ -104,7 +104,7 @@ def test_an_error_of_one_rank_is_an_error_of_all(tmp_path) -> None:
         sched = scheduler(run, Scripted((["abcd"], [])))
         sched.observe(texts(0, 5))
         if rank == 1:
-            sched._apply = lambda plan: [][1]
+            sched._apply = lambda plan: [][rank]
         sched.step()
         return "no error"
 

@@ -24,7 +24,9 @@ TEXTS = texts(3, 400)
 def check(batch: VersionedBatch, tokenizers: dict, max_length: int = 12) -> None:
     """A batch equals what the tokenizer of its version makes of its texts, whose numbers are its labels."""
     chosen = [TEXTS[i] for i in batch["labels"].tolist()]
-    expected = tokenizers[batch.version](chosen, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+    expected = tokenizers[batch.version](
+        chosen, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+    )
     assert torch.equal(batch["input_ids"], expected["input_ids"])
     assert torch.equal(batch["attention_mask"], expected["attention_mask"])
 
@@ -37,9 +39,7 @@ def changes() -> Scripted:
     return Scripted(*steps)
 
 
-@pytest.mark.parametrize(
-    ("method", "workers"), [(None, 0), ("fork", 1), ("fork", 4), ("spawn", 2), ("forkserver", 2)]
-)
+@pytest.mark.parametrize(("method", "workers"), [(None, 0), ("fork", 1), ("fork", 4), ("spawn", 2), ("forkserver", 2)])
 def test_batches_of_all_versions_are_right(method: str | None, workers: int) -> None:
     run = Run(changes())
     data = TextDataset(TEXTS, range(len(TEXTS)))

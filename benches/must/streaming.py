@@ -2,9 +2,9 @@
 
 import itertools
 import os
+import random
 import signal
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -109,7 +109,10 @@ class _Stream:
         self.model = torch.nn.Embedding.from_pretrained(torch.arange(8_000.0)[:, None])
         number = itertools.count(8_000)
         self.scheduler = tt.VocabularyScheduler(
-            tokenizer, self.model, policy=_OneWord(words[:growths]), init=lambda *_: torch.tensor([[float(next(number))]])
+            tokenizer,
+            self.model,
+            policy=_OneWord(words[:growths]),
+            init=lambda *_: torch.tensor([[float(next(number))]]),
         )
         data = tt.TextDataset(texts, range(len(texts)))
         with warnings.catch_warnings():
@@ -156,7 +159,9 @@ def growths_wrong_rows(options: Options) -> Result:
     for number, batch in enumerate(itertools.islice(stream.batches, 3 * growths + 30)):
         expected = tokenizers[batch.version]([stream.texts[i] for i in batch["labels"]], **call)["input_ids"]
         found = batch["input_ids"]
-        same = (found == expected).all(1) if found.shape == expected.shape else torch.zeros(len(found), dtype=torch.bool)
+        same = (
+            (found == expected).all(1) if found.shape == expected.shape else torch.zeros(len(found), dtype=torch.bool)
+        )
         same &= (stream.model(found)[..., 0] == found).all(1)
         wrong, rows = wrong + int((~same).sum()), rows + len(same)
         behind.append(stream.scheduler.version - batch.version)
@@ -201,3 +206,75 @@ def growths_throughput(options: Options) -> Result:
         note=f"{1e3 * batch:.2f} ms a batch, {1e3 * growth:.1f} ms a growth in four workers, "
         f"and {1e3 * planning / growths:.1f} ms in the scheduler",
     )
+
+
+STEPS = 60
+
+
+def _job(folder: Path, losses: Path) -> None:
+    """Trains a small classifier from its newest checkpoint on; a checkpoint every step, a growth every fourth."""
+    import torch
+
+    import tei.torch as tt
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    texts = _texts(480)
+    tokenizer = tei.Tokenizer.train(texts, vocab_size=300)
+    model = torch.nn.Sequential(torch.nn.EmbeddingBag(300, 16), torch.nn.Dropout(0.1), torch.nn.Linear(16, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    scheduler = tt.VocabularyScheduler(tokenizer, model, optimizer, tt.Grow(4))
+    data = tt.TextDataset(texts, [len(text.split()) % 2 for text in texts])
+    sampler = tt.LengthBuckets(data.lengths, 16)
+    loader = tt.ResumableLoader(data, batch_sampler=sampler, collate_fn=tt.Collate(scheduler))
+    parts = {"vocabulary": scheduler, "model": model, "optimizer": optimizer}
+    checkpoints = tt.Checkpoints(folder, {**parts, "loader": loader, "random": tt.RandomState()})
+    step = checkpoints.resume() or 0
+    while step < STEPS:
+        for batch in itertools.islice(loader, STEPS - step):
+            scheduler.observe(batch)
+            loss = torch.nn.functional.cross_entropy(model(batch["input_ids"]), batch["labels"])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            with losses.open("a") as file:
+                file.write(f"{step} {loss.item().hex()}\n")
+            if step % 4 == 0:
+                scheduler.step()
+            checkpoints.save(step)
+
+
+def _run(folder: Path, losses: Path, *, seconds: float | None = None) -> bool:
+    """Runs the job in a process of its own, killed after so many seconds; whether it came to its end."""
+    child = os.fork()
+    if child == 0:
+        _job(folder, losses)
+        os._exit(0)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    return os.WIFEXITED(os.waitpid(child, 0)[1])
+
+
+@must(7, "kill -9: loss curve", "<=", 0.0, "max |Δ|")
+def kill_and_resume(options: Options) -> Result:
+    """Largest difference of any loss of a run that is killed again and again from that of a run that is not.
+
+    A checkpoint every step and growth every fourth, so most kills fall into a checkpoint; the moments are random.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, generator, kills = Path(name), random.Random(0), 0
+        start = time.perf_counter()
+        assert _run(folder / "whole", folder / "expected")
+        seconds = time.perf_counter() - start
+        expected = dict(line.split() for line in (folder / "expected").read_text().splitlines())
+        while kills < (3 if options.quick else 20) and not _run(
+            folder / "killed", folder / "found", seconds=generator.uniform(0.3, 0.6) * seconds
+        ):
+            kills += 1
+        assert _run(folder / "killed", folder / "found")
+        found = [line.split() for line in (folder / "found").read_text().splitlines()]
+    assert {step for step, _ in found} == set(expected) == {str(step + 1) for step in range(STEPS)}
+    worst = max(abs(float.fromhex(loss) - float.fromhex(expected[step])) for step, loss in found)
+    return Result(worst, note=f"{kills} kills, {STEPS} steps, {len(found) - STEPS} of them done again")

@@ -48,15 +48,18 @@ class Channel:
     """
 
     def __init__(self, capacity: int = 1 << 22) -> None:
-        self._memory = torch.zeros(HEADER + capacity // 8, dtype=torch.int64).share_memory_()
+        memory = torch.zeros(HEADER + capacity // 8, dtype=torch.int64)
+        self._memory: torch.Tensor = memory.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def _header(self) -> NDArray[np.int64]:
-        return self._memory.numpy()[:HEADER]
+        header: NDArray[np.int64] = self._memory.numpy()[:HEADER]
+        return header
 
     @property
     def _log(self) -> NDArray[np.uint8]:
-        return self._memory.numpy()[HEADER:].view(np.uint8)
+        log: NDArray[np.uint8] = self._memory.numpy()[HEADER:].view(np.uint8)
+        return log
 
     @property
     def version(self) -> int:

@@ -150,7 +150,7 @@ class TextStream(IterableDataset[list[str]]):
         self._source, self._batch_size, self._field = source, batch_size, field
         self._rank, self._ranks = rank, ranks
         # In shared memory: persistent workers keep the copy of this object that they were started with.
-        self._skip = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._skip = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def start(self, epoch: int, skip: int) -> None:  # noqa: ARG002 -- every epoch has the same order
         """Where the next iteration begins: how many batches are left out."""
@@ -199,7 +199,7 @@ class ResumableLoader(DataLoader[Any]):
     def __init__(self, *args: Any, **options: Any) -> None:
         # The global generator must not be drawn from: after a resume, one draw more would change every dropout.
         super().__init__(*args, **{"generator": torch.Generator(), **options})
-        self._parts = [part for part in (self.batch_sampler, self.dataset) if hasattr(part, "start")]
+        self._parts: list[Any] = [part for part in (self.batch_sampler, self.dataset) if hasattr(part, "start")]
         if not self._parts:
             raise InvalidInputError(
                 "batches must come from LengthBuckets or TextStream; others cannot start in the middle"
