@@ -218,6 +218,18 @@ def test_hook_steps_with_the_optimizer() -> None:
         run.scheduler.attach(run.optimizer, every=0)
 
 
+def test_a_loss_that_is_still_alive_does_not_hold_the_old_shape() -> None:
+    run = Run(Scripted((["abcd"], []), (["dcba"], [])))
+    for _ in range(3):
+        loss = run.model(**batch(run))["loss"]
+        run.optimizer.zero_grad()
+        loss.backward()
+        run.optimizer.step()
+        if run.scheduler.version < 2:
+            step(run)
+    assert run.model.table.weight.grad.shape == (32, 6)
+
+
 def test_nothing_seen_changes_nothing() -> None:
     run = Run()
     assert run.scheduler.step() is None

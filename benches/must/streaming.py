@@ -115,16 +115,16 @@ class _Stream:
             init=lambda *_: torch.tensor([[float(next(number))]]),
         )
         data = tt.TextDataset(texts, range(len(texts)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            self.loader = DataLoader(
-                data,
-                batch_sampler=tt.LengthBuckets(data.lengths, batch),
-                collate_fn=tt.Collate(self.scheduler),
-                num_workers=4,
-                persistent_workers=True,
-                multiprocessing_context="fork",
-            )
+        # Four workers are more than some machines have processors.
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        self.loader = DataLoader(
+            data,
+            batch_sampler=tt.LengthBuckets(data.lengths, batch),
+            collate_fn=tt.Collate(self.scheduler),
+            num_workers=4,
+            persistent_workers=True,
+            multiprocessing_context="fork",
+        )
         self.batches = self._endless()
 
     def _endless(self) -> Iterator[Any]:
@@ -249,12 +249,17 @@ def _run(folder: Path, losses: Path, *, seconds: float | None = None) -> bool:
     """Runs the job in a process of its own, killed after so many seconds; whether it came to its end."""
     child = os.fork()
     if child == 0:
-        _job(folder, losses)
-        os._exit(0)
+        try:
+            _job(folder, losses)
+            os._exit(0)
+        finally:
+            os._exit(1)
     if seconds is not None:
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
-    return os.WIFEXITED(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the job has failed by itself"
+    return os.WIFEXITED(status)
 
 
 @must(7, "kill -9: loss curve", "<=", 0.0, "max |Δ|")

@@ -1,7 +1,7 @@
 """A vocabulary that changes while training goes on: what is seen is counted, and now and then tokens come and go."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -21,7 +21,7 @@ from tei.torch.apply import apply
 from tei.torch.archive import Archive
 from tei.torch.channel import Channel
 from tei.torch.distributed import Ranks
-from tei.torch.embedding import Init, vocabulary_tensors
+from tei.torch.embedding import vocabulary_tensors
 from tei.torch.following import Follower, publish_all, publish_change, with_tokens
 from tei.torch.revision import moved, revise
 
@@ -100,7 +100,7 @@ class VocabularyScheduler:
         *,
         archive: Archive | None = None,
         decay: float = 0.5,
-        init: Init = "weighted",
+        init: Literal["weighted", "mean", "sum"] | Callable[[ResizePlan, Tensor], Tensor] = "weighted",
         pad_to_multiple_of: int | None = None,
         modules: Iterable[str] | None = None,
         ranks: Ranks | None = None,
