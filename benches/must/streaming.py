@@ -275,7 +275,7 @@ def kill_and_resume(options: Options) -> Result:
         seconds = time.perf_counter() - start
         expected = dict(line.split() for line in (folder / "expected").read_text().splitlines())
         while kills < (3 if options.quick else 20) and not _run(
-            folder / "killed", folder / "found", seconds=generator.uniform(0.3, 0.6) * seconds
+            folder / "killed", folder / "found", seconds=generator.uniform(0.05, 0.25) * seconds
         ):
             kills += 1
         assert _run(folder / "killed", folder / "found")
