@@ -185,6 +185,7 @@ class Tokenizer(Coding, Fitting):
 
         Raises:
             MismatchError: If a special or added token would be retired.
+            UnsupportedError: If a token of the bytes scheme would be retired.
             VocabularyError: If an added token is there already.
 
         Example:
@@ -193,6 +194,8 @@ class Tokenizer(Coding, Fitting):
             ([22], ['to', '##b', '##e'])
         """
         restored, retired = sorted(restored), sorted(retired)
+        # Byte strings are compiled as a whole, and cannot be retired.
+        anew = self.scheme.is_lossless and not (restored or retired)
         if retired:
             declared = [token.content for token in self._spec.added_tokens]
             needed = {self.vocab[token] for token in (*self.special_tokens, *declared)}
@@ -205,7 +208,7 @@ class Tokenizer(Coding, Fitting):
             version=self.version,
             history=self.history,
             retired=self._retired.difference(restored).union(retired),
-            encoder=self._encoder.revised(list(added), restored, retired),
+            encoder=None if anew else self._encoder.revised(list(added), restored, retired),
         )
         # Special ids stay, so what options come to stays, too.
         changed.plans = dict(self.plans)
@@ -238,7 +241,8 @@ class Tokenizer(Coding, Fitting):
         }
         retired = [int(plan.id_map[i]) for i in self._retired if plan.id_map[i] >= 0]
         appended = plan.target[: self.vocab_size] == self.tokens
-        encoder = self._encoder.revised(list(plan.target[self.vocab_size :]), [], []) if appended else None
+        quick = appended and not self.scheme.is_lossless
+        encoder = self._encoder.revised(list(plan.target[self.vocab_size :]), [], []) if quick else None
         history = (*self.history, entry)
         return type(self)(spec, version=self.version + 1, history=history, retired=retired, encoder=encoder)
 

@@ -1,5 +1,5 @@
 //! An encoder made from another one by a few edits: what costs time is a copy, not the placing of all tokens.
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use super::Encoder;
 use crate::{Result, TokenId};
@@ -12,8 +12,9 @@ impl Encoder {
     /// [`crate::Error::DuplicateToken`] if an added token is there already.
     ///
     /// # Panics
-    /// If an id is not below the number of tokens.
+    /// If an id is not below the number of tokens, or in the bytes scheme, whose tokens are compiled otherwise.
     pub fn revised<T: AsRef<str>>(&self, added: &[T], restored: &[TokenId], retired: &[TokenId]) -> Result<Self> {
+        assert!(self.lossless.is_none(), "an encoder of the bytes scheme is not revised");
         let vocabulary = self.vocabulary.extended(added)?;
         let mut trie = self.trie.clone();
         let new = self.vocabulary.len() as TokenId..vocabulary.len() as TokenId;
@@ -26,7 +27,8 @@ impl Encoder {
             trie.remove(position, surface.as_bytes());
         }
         let (rules, added) = (self.rules.clone(), self.added.clone());
-        Ok(Self { vocabulary, trie, rules, added, workers: Mutex::default(), ..*self })
+        let (ideographs, workers) = (OnceLock::new(), Mutex::default());
+        Ok(Self { vocabulary, trie, lossless: None, rules, added, ideographs, workers, ..*self })
     }
 }
 
