@@ -52,6 +52,11 @@ class Encoder:
         """
         As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
         """
+    def revised(self, /, added: SupportsGetItem[int, str], restored: SupportsGetItem[int, SupportsIndex], retired: SupportsGetItem[int, SupportsIndex]) -> Encoder:
+        """
+        The same encoder with further tokens, whose ids follow the last one; `retired` tokens are never emitted any more,
+        `restored` ones are again, their ids stay. Quick: nothing but a copy and a few edits.
+        """
     def token(self, /, id: SupportsIndex) -> str | None:
         """
         The token of an id, or None.

@@ -46,13 +46,18 @@ class Coding:
 
     Args:
         spec: Vocabulary and rules.
+        encoder: The compiled form of both, if there is one already.
     """
 
-    def __init__(self, spec: TokenizerSpec) -> None:
+    def __init__(self, spec: TokenizerSpec, encoder: _core.Encoder | None = None) -> None:
         self._spec = spec
         self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
+        self._encoder = self._compiled(spec) if encoder is None else encoder
+
+    @staticmethod
+    def _compiled(spec: TokenizerSpec) -> _core.Encoder:
         ids = {token: i for i, token in enumerate(spec.tokens)}
-        self._encoder = _core.Encoder(
+        return _core.Encoder(
             list(spec.tokens),
             unknown_token=spec.scheme.unknown_token,
             continuation_prefix=spec.scheme.continuation_prefix,

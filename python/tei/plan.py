@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tei.errors import FileFormatError, InvalidInputError, MismatchError, TeiError, VocabularyError
-from tei.files import dump_document, load_document, write_atomic
+from tei.files import dump_document, load_document, parse_document, write_atomic
 from tei.sparse import FloatArray, IntArray, Pieces, SparseRows, frozen, product, resize_matrix, select
 
 __all__ = ["Pieces", "ResizePlan", "SparseRows"]
@@ -238,7 +238,20 @@ class ResizePlan:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as a checksummed JSON document, atomically."""
-        write_atomic(path, dump_document(KIND, VERSION, _payload(self)))
+        write_atomic(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The plan as a JSON document that carries its version and a checksum."""
+        return dump_document(KIND, VERSION, _payload(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            FileFormatError: The bytes are truncated, altered, of another kind or a newer version.
+        """
+        return cls._from_payload(parse_document(data, KIND, version=VERSION), "the document")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -247,11 +260,14 @@ class ResizePlan:
         Raises:
             FileFormatError: The file is missing, truncated, altered, of another kind or a newer version.
         """
-        payload = load_document(path, KIND, version=VERSION)
+        return cls._from_payload(load_document(path, KIND, version=VERSION), repr(str(Path(path))))
+
+    @classmethod
+    def _from_payload(cls, payload: Any, name: str) -> Self:
         try:
             return cls(**_fields(payload))
         except (TeiError, TypeError, KeyError, ValueError) as error:
-            raise FileFormatError(f"{str(Path(path))!r} holds no consistent resize plan: {error}") from error
+            raise FileFormatError(f"{name} holds no consistent resize plan: {error}") from error
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field."""

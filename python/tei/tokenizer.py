@@ -3,14 +3,15 @@
 # Reading, writing and training are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from tei import _core
 from tei.coding import Coding
 from tei.counts import WordCounts, count_words
-from tei.errors import MismatchError
+from tei.errors import MismatchError, UnsupportedError
 from tei.fitting import Fitting
 from tei.vocabulary import fingerprint
 
@@ -37,8 +38,19 @@ class Tokenizer(Coding, Fitting):
         'lower newest'
     """
 
-    def __init__(self, spec: TokenizerSpec, *, version: int = 0, history: Sequence[Mapping[str, Any]] = ()) -> None:
-        super().__init__(spec)
+    def __init__(
+        self,
+        spec: TokenizerSpec,
+        *,
+        version: int = 0,
+        history: Sequence[Mapping[str, Any]] = (),
+        retired: Iterable[int] = (),
+        encoder: _core.Encoder | None = None,
+    ) -> None:
+        self._retired = frozenset(retired)
+        if encoder is None and self._retired:
+            encoder = self._compiled(spec).revised([], [], sorted(self._retired))
+        super().__init__(spec, encoder)
         self._version = version
         self._history = tuple(history)
 
@@ -117,9 +129,15 @@ class Tokenizer(Coding, Fitting):
 
         transformers' `AutoTokenizer` and `tokenizers` open the directory with equal ids. Each file is replaced
         atomically; other files in the directory stay.
+
+        Raises:
+            UnsupportedError: If tokens are retired, which no other library would know.
         """
         from tei import saved
 
+        if self._retired:
+            msg = f"{len(self._retired)} retired tokens cannot be saved: apply a plan that drops them first"
+            raise UnsupportedError(msg)
         saved.save(directory, self._spec, version=self.version, history=self.history)
 
     def to_hf(self) -> Any:
@@ -141,13 +159,60 @@ class Tokenizer(Coding, Fitting):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with the vocabulary or the scheme."""
-        return fingerprint(self._spec.tokens, self._spec.scheme.to_json())
+        rules = self._spec.scheme.to_json()
+        return fingerprint(self._spec.tokens, f"{rules} without {sorted(self._retired)}" if self._retired else rules)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size} tokens, version {self.version}, {self.fingerprint})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._spec, self._version, self._history)
+        return _rebuild, (type(self), self._spec, self._version, self._history, self._retired)
+
+    @property
+    def retired(self) -> frozenset[int]:
+        """Ids of tokens that keep their place and are never emitted, see [`revised`][tei.tokenizer.Tokenizer.revised]."""
+        return self._retired
+
+    def revised(self, added: Sequence[str] = (), *, restored: Iterable[int] = (), retired: Iterable[int] = ()) -> Self:
+        """The tokenizer with a few tokens more or less, while every id stays what it was; quick, and no plan.
+
+        This is for vocabularies that change while training goes on, where batches are under way that hold old ids.
+
+        Args:
+            added: New tokens; their ids follow the last one.
+            restored: Ids of retired tokens that are emitted again.
+            retired: Ids of tokens that are never emitted any more.
+
+        Raises:
+            MismatchError: If a special or added token would be retired.
+            UnsupportedError: If a token of the bytes scheme would be retired.
+            VocabularyError: If an added token is there already.
+
+        Example:
+            >>> tok = Tokenizer.train(["to be or not to be"], vocab_size=22, min_count=1).revised(["tobe"])
+            >>> tok.encode("tobe").ids, tok.revised(retired=[22]).encode("tobe").tokens
+            ([22], ['to', '##b', '##e'])
+        """
+        restored, retired = sorted(restored), sorted(retired)
+        # Byte strings are compiled as a whole, and cannot be retired.
+        anew = self.scheme.is_lossless and not (restored or retired)
+        if retired:
+            declared = [token.content for token in self._spec.added_tokens]
+            needed = {self.vocab[token] for token in (*self.special_tokens, *declared)}
+            lost = [self.tokens[i] for i in retired if i in needed]
+            if lost:
+                msg = f"special tokens {lost} cannot be retired: protect them when planning"
+                raise MismatchError(msg)
+        changed = type(self)(
+            replace(self._spec, tokens=(*self.tokens, *added)),
+            version=self.version,
+            history=self.history,
+            retired=self._retired.difference(restored).union(retired),
+            encoder=None if anew else self._encoder.revised(list(added), restored, retired),
+        )
+        # Special ids stay, so what options come to stays, too.
+        changed.plans = dict(self.plans)
+        return changed
 
     def apply(self, plan: ResizePlan) -> Self:
         """The tokenizer after a plan, with the next version number.
@@ -174,10 +239,19 @@ class Tokenizer(Coding, Fitting):
             "dropped": int((plan.id_map < 0).sum()),
             "added": len(plan.added),
         }
-        return type(self)(spec, version=self.version + 1, history=(*self.history, entry))
+        retired = [int(plan.id_map[i]) for i in self._retired if plan.id_map[i] >= 0]
+        appended = plan.target[: self.vocab_size] == self.tokens
+        quick = appended and not self.scheme.is_lossless
+        encoder = self._encoder.revised(list(plan.target[self.vocab_size :]), [], []) if quick else None
+        history = (*self.history, entry)
+        return type(self)(spec, version=self.version + 1, history=history, retired=retired, encoder=encoder)
 
 
 def _rebuild(
-    cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Mapping[str, Any]]
+    cls: type[Tokenizer],
+    spec: TokenizerSpec,
+    version: int,
+    history: Sequence[Mapping[str, Any]],
+    retired: Iterable[int] = (),
 ) -> Tokenizer:
-    return cls(spec, version=version, history=history)
+    return cls(spec, version=version, history=history, retired=retired)

@@ -123,6 +123,10 @@ def _unwrapped(copy: nn.Module) -> nn.Module:
 def _plan_parameter(change: Transaction, found: VocabularyTensor, rows: Tensor) -> None:
     if found.tensor.grad is not None:
         change.attribute(found.tensor, "grad", None)
+    # As long as an old graph is alive (a `loss` that still has a name), autograd expects gradients of the shape it saw
+    # last; only a change of dtype on the way makes it look again.
+    other = torch.float32 if rows.dtype == torch.float64 else torch.float64
+    change.attribute(found.tensor, "data", torch.empty(0, dtype=other, device=rows.device))
     change.attribute(found.tensor, "data", rows.movedim(0, found.axis).contiguous())
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Self
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -41,6 +42,20 @@ class Archive:
     def __post_init__(self) -> None:
         """Makes the mapping read-only."""
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def joined(self, older: "Archive") -> "Archive":
+        """This archive and, for tokens that it does not hold, the rows of an older one of the same model."""
+        mine = set(self.tokens)
+        places = [i for i, token in enumerate(older.tokens) if token not in mine]
+        count = len(self.tokens)
+        tensors = {}
+        for name, rows in self.tensors.items():
+            old = older.tensors.get(name)
+            # An optimizer that had not stepped yet knew nothing of the older rows.
+            more = rows.new_zeros((len(places), *rows.shape[1:])) if old is None else old[places]
+            tensors[name] = torch.cat([rows[:count], more, rows[count:]])
+        tokens = (*self.tokens, *(older.tokens[i] for i in places))
+        return Archive(self.source_fingerprint, self.target_fingerprint, tokens, self.rows, tensors)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a safetensors file whose metadata name the tokens and carry checksums; atomic."""

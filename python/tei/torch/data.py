@@ -1,7 +1,7 @@
 """Texts for training: a labelled data set, and collation of batches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,6 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tei.errors import EmptySourceError, InvalidInputError
+from tei.torch.following import VersionedBatch
+from tei.torch.tensors import from_numpy
+
+if TYPE_CHECKING:
+    from tei.torch.scheduler import VocabularyScheduler
 
 __all__ = ["Collate", "TextClassificationDataset", "trim"]
 
@@ -93,7 +98,7 @@ class Collate:
     """Texts, with or without labels, to padded tensors: the `collate_fn` of a `DataLoader` over raw texts.
 
     Args:
-        tokenizer: A tei tokenizer, or one of transformers.
+        tokenizer: A tei tokenizer, a `VocabularyScheduler` whose vocabulary to follow, or a tokenizer of transformers.
         max_length: Greatest length of a row in tokens, special ones included.
 
     Example:
@@ -106,8 +111,10 @@ class Collate:
         ([[1, 2, 3], [4, 0, 0]], [1, 0])
     """
 
-    def __init__(self, tokenizer: AnyTokenizer, max_length: int = 128) -> None:
-        self.tokenizer, self.max_length = tokenizer, max_length
+    def __init__(self, tokenizer: "AnyTokenizer | VocabularyScheduler", max_length: int = 128) -> None:
+        # Not `tokenizer`: transformers' Trainer calls `save_pretrained` on a collator's attribute of that name.
+        self._tokenizer: AnyTokenizer = getattr(tokenizer, "follower", tokenizer)
+        self.max_length = max_length
 
     def __call__(self, batch: Sequence[str] | Sequence[tuple[str, int]]) -> dict[str, Tensor]:
         """Encodes a batch.
@@ -116,14 +123,19 @@ class Collate:
             batch: Texts, or pairs of text and label.
 
         Returns:
-            The tokenizer's arrays as int64 tensors `[texts, longest]`, sharing their memory, and `labels` `[texts]`.
+            The tokenizer's arrays as int64 tensors `[texts, longest]`, sharing their memory, and `labels` `[texts]`; a
+            `VersionedBatch` where a vocabulary is followed.
         """
-        texts = [item if isinstance(item, str) else item[0] for item in batch]
+        texts: Sequence[Any]
+        labels: Sequence[int]
+        texts, labels = (batch, ()) if isinstance(batch[0], str) else zip(*batch, strict=True)
         options: dict[str, Any] = {"padding": True, "truncation": True, "max_length": self.max_length}
-        arrays = self.tokenizer(texts, **options, return_tensors="np")
-        tensors = {name: torch.from_numpy(np.asarray(array, dtype=np.int64)) for name, array in arrays.items()}
-        labels = [item[1] for item in batch if not isinstance(item, str)]
-        return tensors | ({"labels": torch.tensor(labels)} if labels else {})
+        batch_encoding = self._tokenizer(texts, **options, return_tensors="np")
+        arrays = {name: np.asarray(array, dtype=np.int64) for name, array in batch_encoding.items()}
+        tensors = from_numpy(arrays) | ({"labels": torch.tensor(labels)} if len(labels) else {})
+        if isinstance(batch_encoding, VersionedBatch):
+            return VersionedBatch.of(tensors, batch_encoding.version)
+        return tensors
 
 
 def trim(items: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
 mod emit;
 mod lossless;
+mod revision;
 
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock};

@@ -59,6 +59,16 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
+    /// The same vocabulary with further tokens, whose ids follow the last one.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateToken`].
+    pub fn extended<T: AsRef<str>>(&self, tokens: &[T]) -> Result<Self> {
+        let mut vocabulary = self.clone();
+        tokens.iter().try_for_each(|token| vocabulary.push(token.as_ref()))?;
+        Ok(vocabulary)
+    }
+
     fn push(&mut self, token: &str) -> Result<()> {
         let id = self.len() as TokenId;
         if let Some(first) = self.id(token) {

@@ -1,5 +1,6 @@
 //! `Encoder`: one vocabulary with its rules, text in, arrays out.
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tei_core::added_tokens::AddedToken;
@@ -9,7 +10,7 @@ use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
 use tei_core::{broken, decoder, parallel, span};
 
-use crate::errors::to_python;
+use crate::errors::{raise, to_python};
 use crate::texts::{Texts, text};
 
 /// Ids, character offsets and word numbers of one text.
@@ -53,6 +54,21 @@ impl Encoder {
             Core::new(vocabulary, Rules::parse(&rules.0, &rules.1)?, added, max_word_chars)
                 .map(|core| core.trimming(trim))
         });
+        Ok(Self { core: core.map_err(|e| to_python(&e))? })
+    }
+
+    /// The same encoder with further tokens, whose ids follow the last one; `retired` tokens are never emitted any more,
+    /// `restored` ones are again, their ids stay. Quick: nothing but a copy and a few edits.
+    fn revised(&self, py: Python<'_>, added: Vec<String>, restored: Vec<u32>, retired: Vec<u32>) -> PyResult<Self> {
+        if self.core.is_lossless() {
+            let message = "tokens of the bytes scheme cannot be retired: apply a plan that drops them";
+            return Err(raise("UnsupportedError", message.to_owned()));
+        }
+        let size = self.core.vocabulary().len() + added.len();
+        if let Some(id) = restored.iter().chain(&retired).find(|&&id| id as usize >= size) {
+            return Err(PyIndexError::new_err(format!("id {id} is beyond the {size} tokens of the vocabulary")));
+        }
+        let core = py.detach(|| self.core.revised(&added, &restored, &retired));
         Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }
 
