@@ -27,7 +27,7 @@ def _paragraphs(path: str) -> list[str]:
     return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
 
 
-def _lines(path: str, least: int) -> list[str]:
+def _long_lines(path: str, least: int) -> list[str]:
     return [line for line in read_text(path).split("\n") if len(line) >= least]
 
 
@@ -36,9 +36,9 @@ READERS: dict[str, Callable[[], list[str]]] = {
     "novels": lambda: _paragraphs("train/en_novels_a_f.txt.xz"),
     "speeches": lambda: _paragraphs("train/en_speeches.txt.xz"),
     "wikitext": lambda: [
-        text for part in ("valid", "test") for text in _lines(f"train/en_wikitext2_{part}.txt.xz", 60)
+        text for part in ("valid", "test") for text in _long_lines(f"train/en_wikitext2_{part}.txt.xz", 60)
     ],
-    "tweets": lambda: _lines("train/patho_tweets_val_test.txt.xz", 20),
+    "tweets": lambda: _long_lines("train/patho_tweets_val_test.txt.xz", 20),
     "reviews": lambda: [text for text, _ in _rows("classify/en_vader_amazon/train.jsonl.xz")],
 }
 
@@ -89,11 +89,6 @@ def _rows(path: str) -> list[tuple[str, str]]:
     return [(row["text"], row["label"]) for row in objects]
 
 
-def _kernel_paragraphs() -> list[str]:
-    blocks = re.split(r"\n\s*\n", read_text("train/en_kernel_doc.txt.xz"))
-    return [text for text in (" ".join(block.split()) for block in blocks) if len(text) > 60]
-
-
 def _lines(*paths: str) -> list[str]:
     return [line for path in paths for line in read_text(path).split("\n") if line.strip()]
 
@@ -115,7 +110,7 @@ def _mixed() -> list[str]:
 
 
 LANGUAGES: dict[str, Callable[[], list[str]]] = {
-    "technical English": _kernel_paragraphs,
+    "technical English": lambda: _paragraphs("train/en_kernel_doc.txt.xz"),
     "English novels": lambda: _lines("train/en_novels_a_f.txt.xz"),
     "Chinese": lambda: [
         *_lines("train/zh_peoples_daily_199801.txt.xz"),
