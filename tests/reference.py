@@ -117,8 +117,13 @@ def trim_cost(token: str, uses: int, tokens: Collection[str], rows: Mapping[str,
 def grow(
     counts: Mapping[str, int], tokens: Collection[str], *, count: int, min_gain: int, max_pieces: int
 ) -> list[tuple[str, int]]:
-    """Adds the run of pieces that saves most, by segmenting all words again for each."""
+    """Adds characters of unknown words, then the run of pieces that saves most, by segmenting all words again for each."""
     tokens, grown, bounds = set(tokens), [], Counter()
+    for character, uses in _unseen(counts, tokens):
+        lacking = [token for token in (character, "##" + character) if token not in tokens]
+        if uses >= min_gain and lacking and len(grown) + len(lacking) <= count:
+            tokens.update(lacking)
+            grown.extend((token, uses) for token in lacking)
     for word, times in counts.items():
         pieces = segment(word, tokens) or []
         for i in range(len(pieces)):
@@ -139,6 +144,15 @@ def grow(
             tokens.add(token)
             grown.append((token, gain))
     return grown
+
+
+def _unseen(counts: Mapping[str, int], tokens: set[str]) -> list[tuple[str, int]]:
+    """Characters of unknown words with the occurrences of those words, the most frequent first."""
+    uses = Counter()
+    for word, times in counts.items():
+        if segment(word, tokens) is None:
+            uses.update(dict.fromkeys(word, times))
+    return sorted(uses.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _gain(counts: Mapping[str, int], tokens: set[str], token: str) -> int | None:

@@ -5,7 +5,7 @@ The compiled half of `tei`.
 from _typeshed import Incomplete, SupportsGetItem
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -18,11 +18,12 @@ class Encoder:
     Encodes text by longest match; immutable, safe to share between threads.
     """
     def __len__(self, /) -> int: ...
-    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
+    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]], trim: bool | None = None) -> Encoder:
         """
         Compiles a vocabulary (tokens in id order) and its rules.
 
         rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
+        trim: whether offsets leave out the blanks at a token's ends (not None), and whether one before the first stays.
         """
     def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
         """
@@ -53,6 +54,10 @@ class Encoder:
     def tokens(self, /) -> list[str]:
         """
         Tokens in id order.
+        """
+    def with_tokens(self, /, tokens: SupportsGetItem[int, str]) -> Encoder:
+        """
+        The same encoder with more tokens, which get the next ids; much faster than building it again.
         """
 
 @final
@@ -126,9 +131,9 @@ def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: 
     Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
     """
 
-def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:
+def count_usage(encoder: Encoder, counts: WordCounts, removed: Incomplete) -> tuple[Incomplete, int, int, int, int, int]:
     """
-    What words emit under the vocabulary of an encoder.
+    What words emit under the vocabulary of an encoder, without the tokens `removed`.
     """
 
 def cpu_count() -> int:
@@ -157,6 +162,11 @@ def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, 
 def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:
     """
     Spells tokens by others, after some have been removed and some added; ids of added ones follow the vocabulary's.
+    """
+
+def split_words(encoder: Encoder, texts: SupportsGetItem[int, str]) -> list[list[str]]:
+    """
+    The words that each of some texts is cut into.
     """
 
 def train(counts: WordCounts, *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex) -> list[str]:

@@ -42,24 +42,13 @@ class Coding:
 
     Args:
         spec: Vocabulary and rules.
+        encoder: What they compile to, if that is known.
     """
 
-    def __init__(self, spec: TokenizerSpec) -> None:
+    def __init__(self, spec: TokenizerSpec, encoder: _core.Encoder | None = None) -> None:
         self._spec = spec
         self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
-        ids = {token: i for i, token in enumerate(spec.tokens)}
-        self._encoder = _core.Encoder(
-            list(spec.tokens),
-            unknown_token=spec.scheme.unknown_token,
-            continuation_prefix=spec.scheme.continuation_prefix,
-            rules=spec.scheme.rules,
-            max_word_chars=spec.scheme.max_word_chars,
-            added_tokens=[
-                (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
-                for t in spec.added_tokens
-            ],
-            trim=spec.template.trim,
-        )
+        self._encoder = encoder or _compiled(spec)
 
     @property
     def encoder(self) -> _core.Encoder:
@@ -253,3 +242,19 @@ class Coding:
             parallel,
         )
         return batching.make_batch(self, text, text_pair, options)
+
+
+def _compiled(spec: TokenizerSpec) -> _core.Encoder:
+    ids = {token: i for i, token in enumerate(spec.tokens)}
+    return _core.Encoder(
+        list(spec.tokens),
+        unknown_token=spec.scheme.unknown_token,
+        continuation_prefix=spec.scheme.continuation_prefix,
+        rules=spec.scheme.rules,
+        max_word_chars=spec.scheme.max_word_chars,
+        added_tokens=[
+            (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
+            for t in spec.added_tokens
+        ],
+        trim=spec.template.trim,
+    )

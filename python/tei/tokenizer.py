@@ -3,8 +3,7 @@
 # Reading, writing and training are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,10 +16,13 @@ from tei.vocabulary import fingerprint
 if TYPE_CHECKING:
     import os
 
+    from tei import _core
+    from tei.history import Entry
     from tei.plan import ResizePlan
     from tei.pretrained import TokenizerSpec
     from tei.scheme import Scheme
     from tei.sources import Source
+    from tei.torch.archive import Archive
 
 __all__ = ["Tokenizer"]
 
@@ -37,8 +39,15 @@ class Tokenizer(Coding, Fitting):
         'lower newest'
     """
 
-    def __init__(self, spec: TokenizerSpec, *, version: int = 0, history: Sequence[Mapping[str, Any]] = ()) -> None:
-        super().__init__(spec)
+    def __init__(
+        self,
+        spec: TokenizerSpec,
+        *,
+        version: int = 0,
+        history: Sequence[Entry] = (),
+        encoder: _core.Encoder | None = None,
+    ) -> None:
+        super().__init__(spec, encoder)
         self._version = version
         self._history = tuple(history)
 
@@ -134,8 +143,13 @@ class Tokenizer(Coding, Fitting):
         return self._version
 
     @property
-    def history(self) -> tuple[Mapping[str, Any], ...]:
-        """What each applied plan did, oldest first."""
+    def history(self) -> tuple[Entry, ...]:
+        """What each applied plan did, oldest first.
+
+        Each entry has `version`, `reason`, `source` and `target` (fingerprints), `kept` (number of tokens), `dropped` and
+        `added` (tokens; `dropped_ids` and `added_ids` their ids), and `rows` (hashes of dropped rows by token, if an
+        archive was given).
+        """
         return self._history
 
     @cached_property
@@ -149,35 +163,55 @@ class Tokenizer(Coding, Fitting):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._spec, self._version, self._history)
 
-    def apply(self, plan: ResizePlan) -> Self:
+    def apply(self, plan: ResizePlan, *, reason: str = "", archive: Archive | None = None) -> Self:
         """The tokenizer after a plan, with the next version number.
 
         Args:
             plan: A plan made for this tokenizer.
+            reason: Why, for the history; a line of what happened if empty.
+            archive: The rows that `tei.torch.apply` dropped by the same plan; the history keeps their hashes.
 
         Raises:
             MismatchError: If the plan was made for another vocabulary, or drops a special token.
+
+        Example:
+            >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
+            >>> small = tok.apply(tok.plan(["low lower"], size=30), reason="only low")
+            >>> small.vocab_size, small.version, small.history[-1]["reason"], small.at(0).tokens == tok.tokens
+            (30, 1, 'only low', True)
         """
+        from tei import history
+
         plan.check_source(self.fingerprint)
-        lost = [token for token in self.special_tokens if token not in set(plan.target)]
+        lost = [] if plan.keeps_all else [token for token in self.special_tokens if token not in set(plan.target)]
         if lost:
             msg = f"the plan drops special tokens {lost}: protect them when planning"
             raise MismatchError(msg)
-        target = set(plan.target)
-        added = tuple(token for token in self._spec.added_tokens if token.content in target)
-        spec = replace(self._spec, tokens=plan.target, added_tokens=added)
-        entry = {
-            "version": self.version + 1,
-            "source": self.fingerprint,
-            "target": plan.target_fingerprint,
-            "kept": int((plan.id_map >= 0).sum()),
-            "dropped": int((plan.id_map < 0).sum()),
-            "added": len(plan.added),
-        }
-        return type(self)(spec, version=self.version + 1, history=(*self.history, entry))
+        rows = {} if archive is None else archive.row_hashes
+        entry = history.entry_of(self._spec, plan, version=self.version + 1, reason=reason, rows=rows)
+        spec = history.applied(self._spec, plan, self._history)
+        # Building an encoder anew would take most of the time of a small change.
+        encoder = self.encoder.with_tokens(plan.target[len(plan.source) :]) if plan.keeps_all else None
+        return type(self)(spec, version=self.version + 1, history=(*self._history, entry), encoder=encoder)
+
+    def at(self, version: int) -> Self:
+        """The tokenizer as it was at an earlier version.
+
+        Args:
+            version: From that of the tokenizer that plans were first applied to, to the present one.
+
+        Raises:
+            FileFormatError: If the saved history does not lead there.
+            InvalidInputError: If the history does not reach back so far.
+        """
+        from tei import history
+
+        history.check_version(version, self.version, self.version - len(self.history))
+        spec, entries = self._spec, list(self.history)
+        for _ in range(self.version - version):
+            spec = history.undone(spec, entries.pop())
+        return type(self)(spec, version=version, history=entries)
 
 
-def _rebuild(
-    cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Mapping[str, Any]]
-) -> Tokenizer:
+def _rebuild(cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Entry]) -> Tokenizer:
     return cls(spec, version=version, history=history)

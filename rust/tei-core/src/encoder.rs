@@ -64,6 +64,21 @@ impl Encoder {
         Self { trim, ..self }
     }
 
+    /// The same encoder with more tokens, which get the next ids: copied and added to, since building takes 20 times longer.
+    ///
+    /// # Errors
+    /// [`crate::Error::DuplicateToken`].
+    pub fn with_tokens<T: AsRef<str>>(&self, tokens: &[T]) -> Result<Self> {
+        let (mut vocabulary, mut trie) = (self.vocabulary.clone(), self.trie.clone());
+        for (id, token) in (self.vocabulary.len() as TokenId..).zip(tokens) {
+            vocabulary.push(token.as_ref())?;
+            let (surface, position) = self.vocabulary.split_surface(token.as_ref());
+            trie.insert(position, surface.as_bytes(), id);
+        }
+        let (rules, added, workers) = (self.rules.clone(), self.added.clone(), Mutex::default());
+        Ok(Self { vocabulary, trie, rules, added, workers, ..*self })
+    }
+
     /// The vocabulary.
     #[must_use]
     pub fn vocabulary(&self) -> &Vocabulary {

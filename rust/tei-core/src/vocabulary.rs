@@ -53,7 +53,11 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    fn push(&mut self, token: &str) -> Result<()> {
+    /// Adds a token with the next id.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateToken`].
+    pub(crate) fn push(&mut self, token: &str) -> Result<()> {
         let id = self.len() as TokenId;
         if let Some(first) = self.id(token) {
             return Err(Error::DuplicateToken { token: token.to_owned(), first, second: id });
