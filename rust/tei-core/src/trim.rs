@@ -112,13 +112,13 @@ pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, or
             trimmer.spell(id);
         }
         trimmer.remove(id);
-        trimmer.touched.clear();
+        trimmer.push_touched();
     }
     trimmer.trimmed
 }
 
-/// Order of removal: whether words would break, bits of the cost, count, later id first, and the entry's version.
-type Key = (bool, u64, u64, Reverse<TokenId>, u32);
+/// Order of removal: whether words would break, bits of the cost, count, later id first.
+type Key = (bool, u64, u64, Reverse<TokenId>);
 
 struct Trimmer<'a> {
     vocabulary: &'a Vocabulary,
@@ -131,11 +131,14 @@ struct Trimmer<'a> {
     spellable: Vec<bool>,
     /// Cost of one occurrence.
     factors: Vec<f64>,
-    versions: Vec<u32>,
     /// Tokens that are still to go; others are not in the heap.
     pending: Vec<bool>,
+    /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up.
     heap: BinaryHeap<Reverse<Key>>,
+    /// The least entry of each token in the heap; others are left over.
+    queued: Vec<Option<Key>>,
     touched: Vec<TokenId>,
+    is_touched: Vec<bool>,
     scratch: Vec<TokenId>,
     mean: Vec<f32>,
     trimmed: TrimOrder,
@@ -156,10 +159,11 @@ impl<'a> Trimmer<'a> {
             spelled_by: Users::new(size),
             spellable: vec![false; size],
             factors: vec![0.0; size],
-            versions: vec![0; size],
             pending: vec![false; size],
             heap: BinaryHeap::new(),
+            queued: vec![None; size],
             touched: Vec::new(),
+            is_touched: vec![false; size],
             scratch: Vec::new(),
             mean: Vec::new(),
             trimmed: TrimOrder::default(),
@@ -172,11 +176,18 @@ impl<'a> Trimmer<'a> {
             self.spell(id);
             self.push(id);
         }
-        while let Some(Reverse((.., Reverse(id), version))) = self.heap.pop() {
-            if self.pending[id as usize] && self.versions[id as usize] == version {
+        while let Some(Reverse(key)) = self.heap.pop() {
+            let id = key.3.0;
+            if self.queued[id as usize] != Some(key) {
+                continue;
+            }
+            self.queued[id as usize] = None;
+            if self.key(id) == key {
                 self.pending[id as usize] = false;
                 self.remove(id);
                 self.push_touched();
+            } else {
+                self.push(id);
             }
         }
     }
@@ -189,14 +200,17 @@ impl<'a> Trimmer<'a> {
         for i in self.users.take(id, &self.words.paths) {
             self.words.update(i, |i, before, now| {
                 self.users.note(i, before, now);
-                self.touched.extend(before);
-                self.touched.extend(now);
+                for &token in before.iter().chain(now) {
+                    if !std::mem::replace(&mut self.is_touched[token as usize], true) {
+                        self.touched.push(token);
+                    }
+                }
             });
         }
         for token in self.spelled_by.take(id, &self.spellings) {
             if self.pending[token as usize] {
                 self.spell(token);
-                self.touched.push(token);
+                self.push(token);
             }
         }
         self.trimmed.order.push(id);
@@ -228,24 +242,30 @@ impl<'a> Trimmer<'a> {
         self.words.emitted()[id as usize] as f64 * self.factors[id as usize]
     }
 
-    fn push(&mut self, id: TokenId) {
-        let i = id as usize;
-        self.versions[i] += 1;
+    fn key(&self, id: TokenId) -> Key {
         // Costs are not negative, so their bits order as they do.
-        let cost = self.cost(id).to_bits();
-        self.heap.push(Reverse((!self.spellable[i], cost, self.words.emitted()[i], Reverse(id), self.versions[i])));
+        let (i, cost) = (id as usize, self.cost(id).to_bits());
+        (!self.spellable[i], cost, self.words.emitted()[i], Reverse(id))
+    }
+
+    /// Puts a token where it belongs; an entry that is too low is renewed when it comes up.
+    fn push(&mut self, id: TokenId) {
+        let key = self.key(id);
+        let queued = &mut self.queued[id as usize];
+        if queued.is_none_or(|queued| key < queued) {
+            *queued = Some(key);
+            self.heap.push(Reverse(key));
+        }
     }
 
     fn push_touched(&mut self) {
         let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        for &id in &touched {
+        for id in touched.drain(..) {
+            self.is_touched[id as usize] = false;
             if self.pending[id as usize] {
                 self.push(id);
             }
         }
-        touched.clear();
         self.touched = touched;
     }
 }
