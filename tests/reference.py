@@ -102,16 +102,21 @@ def visited(counts: Mapping[str, int], tokens: Collection[str]) -> set[str]:
     return {token for word in counts for token in path(word, tokens)[0]}
 
 
-def trim_cost(token: str, uses: int, tokens: Collection[str], rows: Mapping[str, Any] | None) -> tuple[bool, float]:
-    """Whether nothing spells a token, and what giving it up costs."""
+def trim_cost(
+    token: str, uses: int, own: int, tokens: Collection[str], rows: Mapping[str, Any] | None
+) -> tuple[bool, float]:
+    """Whether nothing spells a token, and what giving it up costs; of its uses, `own` are not taken over."""
     pieces = spelling(token, tokens)
     if pieces is None:
         return True, float(uses)
+    longer = len(pieces) - 1
     if rows is None:
-        return False, float(uses * (len(pieces) - 1))
+        return False, float(uses * longer)
     mean = sum(len(surface(piece)[0]) * rows[piece] for piece in pieces)
     cosine = rows[token] @ mean / np.sqrt((rows[token] @ rows[token]) * (mean @ mean))
-    return False, uses * (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+    moved = (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+    own = min(uses, own)
+    return False, (own + 0.25 * (uses - own)) * moved + 0.2 * uses * longer
 
 
 def grow(

@@ -45,7 +45,7 @@ class Bounds:
     """
 
     token_growth: float = 0.022
-    drift: float = 0.022
+    drift: float = 0.03
     unknown_words: float = 1e-4
     held_out_share: float = 0.2
     grow_share: float = 0.25

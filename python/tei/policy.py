@@ -36,7 +36,7 @@ class Policy(Protocol):
         >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
         >>> plan = tok.plan(["low lower"], policy=NoRare())
         >>> len(plan.target), plan.reasons["newest"]
-        (27, 'rare')
+        (23, 'rare')
     """
 
     def decide(self, evidence: Evidence) -> Decision:

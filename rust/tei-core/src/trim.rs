@@ -1,7 +1,8 @@
 //! The order in which tokens are given up: the cheapest first, counted again after each removal.
 //!
-//! A token costs its count times how far the model's input moves: the distance of its row to the length-weighted mean of
-//! the rows that would replace it. The order is total, so its ends are nested vocabularies of every size.
+//! A token costs its count times how far the model's input moves (the distance of its row to the length-weighted mean of
+//! the rows that would replace it) and how much longer it gets. Uses that it took over from tokens given up before move
+//! little: those words read as fragments already. The order is total, so its ends are nested vocabularies of every size.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -51,6 +52,14 @@ impl<'a> Rows<'a> {
         if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
     }
 }
+
+/// What moving a use that a token took over counts, beside one of its own.
+///
+/// Counting both alike keeps good pieces for words that are in pieces anyway, at the expense of whole ones: with 2,000
+/// tokens sentence vectors of tweets are then 13 % further off than after cutting by frequency, with a quarter 5 %.
+const TAKEN_OVER: f64 = 0.25;
+/// What one token more counts, in units of distance.
+const LENGTH: f64 = 0.2;
 
 /// Eight sums side by side, which the compiler makes one register.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -129,8 +138,10 @@ struct Trimmer<'a> {
     spellings: Paths,
     spelled_by: Users,
     spellable: Vec<bool>,
-    /// Cost of one occurrence.
-    factors: Vec<f64>,
+    /// How often each token was emitted before any went.
+    own: Vec<u64>,
+    /// Cost of a use of its own, and of one taken over.
+    factors: Vec<[f64; 2]>,
     /// Tokens that are still to go; others are not in the heap.
     pending: Vec<bool>,
     /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up.
@@ -147,7 +158,7 @@ struct Trimmer<'a> {
 impl<'a> Trimmer<'a> {
     fn new(encoder: &'a Encoder, counts: &'a WordCounts, options: Options<'a>) -> Self {
         let (vocabulary, words) = (encoder.vocabulary(), Segmentation::new(encoder, counts, &[]));
-        let size = vocabulary.len();
+        let (size, own) = (vocabulary.len(), words.emitted().to_vec());
         let mut users = Users::new(size);
         (0..counts.len() as u32).for_each(|i| users.note(i, &[], words.paths.get(i)));
         Self {
@@ -158,7 +169,8 @@ impl<'a> Trimmer<'a> {
             spellings: Paths::new(vocabulary.tokens().map(str::len)),
             spelled_by: Users::new(size),
             spellable: vec![false; size],
-            factors: vec![0.0; size],
+            own,
+            factors: vec![[0.0; 2]; size],
             pending: vec![false; size],
             heap: BinaryHeap::new(),
             queued: vec![None; size],
@@ -227,19 +239,23 @@ impl<'a> Trimmer<'a> {
         self.spellable[id as usize] = spellable;
         self.spelled_by.note(id, self.spellings.get(id), &self.scratch);
         self.spellings.set(id, &self.scratch);
-        self.factors[id as usize] = if spellable { self.factor(id) } else { 1.0 };
+        self.factors[id as usize] = if spellable { self.factor(id) } else { [1.0; 2] };
     }
 
-    fn factor(&mut self, id: TokenId) -> f64 {
+    fn factor(&mut self, id: TokenId) -> [f64; 2] {
         let pieces = self.spellings.get(id);
-        let Some(rows) = self.rows else { return pieces.len() as f64 - 1.0 };
+        let longer = pieces.len() as f64 - 1.0;
+        let Some(rows) = self.rows else { return [longer; 2] };
         let long = pieces.iter().filter(|&&piece| single_char(self.vocabulary.surface(piece).0).is_none()).count();
         // A wrong longer piece misleads a model more than single characters, which carry little meaning of their own.
-        rows.distance(id, pieces, self.vocabulary, &mut self.mean) * (1.0 + 0.5 * long as f64)
+        let moved = rows.distance(id, pieces, self.vocabulary, &mut self.mean) * (1.0 + 0.5 * long as f64);
+        [moved + LENGTH * longer, TAKEN_OVER * moved + LENGTH * longer]
     }
 
     fn cost(&self, id: TokenId) -> f64 {
-        self.words.emitted()[id as usize] as f64 * self.factors[id as usize]
+        let (uses, [own, taken]) = (self.words.emitted()[id as usize], self.factors[id as usize]);
+        let first = uses.min(self.own[id as usize]);
+        first as f64 * own + (uses - first) as f64 * taken
     }
 
     fn key(&self, id: TokenId) -> Key {
