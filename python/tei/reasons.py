@@ -65,6 +65,9 @@ def _uses_inside(evidence: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.
 def _unreachable(evidence: Evidence, tokens: list[str]) -> dict[str, str]:
     """Tokens that no text leads to, by what becomes of what they spell."""
     tok = evidence.tokenizer
+    # Every byte string is reached in the scheme of bytes.
+    if tok.scheme.is_lossless:
+        return {}
     prefix, vocab, limit = tok.scheme.continuation_prefix, tok.vocab, tok.scheme.max_word_chars
     surfaces = [token.removeprefix(prefix) or token for token in tokens]
     found = {}

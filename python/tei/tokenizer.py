@@ -190,8 +190,12 @@ class Tokenizer(Coding, Fitting):
         rows = {} if archive is None else archive.row_hashes
         entry = history.entry_of(self._spec, plan, version=self.version + 1, reason=reason, rows=rows)
         spec = history.applied(self._spec, plan, self._history)
-        # Building an encoder anew would take most of the time of a small change.
-        encoder = self.encoder.with_tokens(plan.target[len(plan.source) :]) if plan.keeps_all else None
+        # Building an encoder anew would take most of the time of a small change; that of bytes has more to it than tokens.
+        encoder = (
+            self.encoder.with_tokens(plan.target[len(plan.source) :])
+            if plan.keeps_all and not self.scheme.is_lossless
+            else None
+        )
         return type(self)(spec, version=self.version + 1, history=(*self._history, entry), encoder=encoder)
 
     def at(self, version: int) -> Self:

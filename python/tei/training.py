@@ -1,6 +1,6 @@
 """Training: induces a vocabulary from word counts.
 
-The alphabet comes first: every character that occurs at least `min_count` times, as an initial and as a continuation
+The alphabet comes first: in the bytes scheme the 256 bytes, in others every character that occurs at least `min_count` times, as an initial and as a continuation
 token, so that longest match can spell every word over it; a word with a rarer character is unknown. The rest are merges
 of the most frequent pair of neighbours, as in byte pair encoding (Sennrich et al., 2016, "Neural Machine Translation of
 Rare Words with Subword Units"). Among equal counts the pair of the older symbols wins; so the result depends on the
@@ -18,6 +18,8 @@ from tei.special_tokens import AddedToken, Template
 
 __all__ = ["train_spec"]
 
+#: Special tokens of the bytes scheme that have a role by their name.
+BYTE_ROLES = {"eos_token": "<|endoftext|>"}
 #: Padding gets id 0, as in BERT.
 SPECIAL_NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
@@ -38,8 +40,8 @@ def train_spec(
         scheme: The scheme the words were counted with; that of `counts` if None.
         special_tokens: Tokens with the first ids, in this order, the scheme's unknown token among them; those named as
             in BERT get their role, and `[CLS]` with `[SEP]` the template. If None: `[PAD]`, the unknown token, `[CLS]`,
-            `[SEP]`, `[MASK]`.
-        min_count: Characters and pairs that occur fewer times get no token; at least 1.
+            `[SEP]`, `[MASK]`; in the bytes scheme none. There `<|endoftext|>` is the `eos_token`.
+        min_count: Characters and pairs that occur fewer times get no token, bytes excepted; at least 1.
 
     Raises:
         EmptySourceError: If there is no word.
@@ -63,11 +65,14 @@ def train_spec(
     if min_count < 1:
         msg = f"min_count is {min_count}, must be at least 1"
         raise InvalidInputError(msg)
-    roles = {**BERT_ROLES, "unk_token": scheme.unknown_token}
-    special = tuple(special_tokens if special_tokens is not None else (roles[name] for name in SPECIAL_NAMES))
+    roles = {**BERT_ROLES, **BYTE_ROLES} if scheme.is_lossless else {**BERT_ROLES, "unk_token": scheme.unknown_token}
+    usual = () if scheme.is_lossless else [roles[name] for name in SPECIAL_NAMES]
+    special = tuple(usual if special_tokens is None else special_tokens)
     _check_special_tokens(special, scheme)
-    if vocab_size < len(special):
-        msg = f"vocab_size is {vocab_size}, below the {len(special)} special tokens: leave room for the alphabet too"
+    least = len({*special, *_core.byte_letters()} if scheme.is_lossless else special)
+    if vocab_size < least:
+        alphabet = "the 256 bytes" if scheme.is_lossless else "an alphabet"
+        msg = f"vocab_size is {vocab_size}, below {least}: {len(special)} special tokens and {alphabet} must have room"
         raise SizeError(msg)
     tokens = _core.train(
         counts.core,
@@ -82,7 +87,7 @@ def train_spec(
 
 def _check_special_tokens(special: Sequence[str], scheme: Scheme) -> None:
     """Refuses special tokens that a reader, or a lowercased text, could not tell apart."""
-    if scheme.unknown_token not in special:
+    if scheme.unknown_token and scheme.unknown_token not in special:
         msg = f"special_tokens {list(special)} lack the scheme's unknown token {scheme.unknown_token!r}: add it"
         raise VocabularyError(msg)
     seen: dict[str, str] = {}
@@ -103,6 +108,7 @@ def _spec(tokens: tuple[str, ...], scheme: Scheme, special: Sequence[str], roles
         tokens=tokens,
         scheme=scheme,
         added_tokens=tuple(AddedToken(content=token) for token in special),
+        cleanup=not scheme.is_lossless,
         template=Template.bert(roles["cls_token"], roles["sep_token"]) if framed else Template(),
         roles=roles,
     )

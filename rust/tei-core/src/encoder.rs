@@ -2,20 +2,25 @@
 //!
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
-use std::ops::Range;
-use std::sync::Mutex;
+mod emit;
+mod lossless;
 
+use std::ops::Range;
+use std::sync::{Mutex, OnceLock};
+
+use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
+use crate::folder::{IDEOGRAPHS, ideograph};
 use crate::normalizer::{AlignedChar, flatten};
-use crate::packed::PackedWord;
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
 use crate::trie::Trie;
 use crate::vocabulary::Vocabulary;
-use crate::word_cache::{INLINE, WIDEST, WordCache};
+use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
+use emit::{Asked, Emit, Lookup};
 
 /// 2 MiB a worker: 98 of 100 English words hit, and most of it stays in the second-level cache.
 const CACHE_BITS: u32 = 17;
@@ -25,9 +30,13 @@ const CACHE_BITS: u32 = 17;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
+    /// In the bytes scheme, whose trie is over bytes.
+    lossless: Option<Box<Lossless>>,
     rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
+    /// The id of each ideograph that is a word; made when the first is met.
+    ideographs: OnceLock<Vec<TokenId>>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
@@ -38,7 +47,7 @@ pub struct Encoder {
 pub struct Worker {
     cache: WordCache,
     scratch: Scratch,
-    keys: Vec<(PackedWord, u32)>,
+    asked: Asked,
     pieces: Vec<TokenId>,
 }
 
@@ -46,15 +55,27 @@ impl Encoder {
     /// An encoder for `vocabulary`; a word of more than `max_word_chars` characters is one unknown token.
     ///
     /// # Errors
-    /// Whatever [`AddedTokens::new`] finds wrong with `added`.
+    /// Whatever [`AddedTokens::new`] finds wrong with `added`; in the bytes scheme, [`crate::Error::NoByteString`] or
+    /// [`crate::Error::MissingBytes`] if tokens are no byte strings or do not spell every text.
     pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
-        let mut trie = Trie::new(&vocabulary);
+        let lossless = rules.is_bytes().then(|| Lossless::new(&vocabulary, &added).map(Box::new)).transpose()?;
+        let mut trie = lossless.as_ref().map_or_else(|| Trie::new(&vocabulary), |lossless| lossless.trie());
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
         }
         let added = AddedTokens::new(added, &rules)?;
-        Ok(Self { vocabulary, trie, rules, added, max_word_chars, trim: None, workers: Mutex::default() })
+        Ok(Self {
+            vocabulary,
+            trie,
+            lossless,
+            rules,
+            added,
+            max_word_chars,
+            ideographs: OnceLock::new(),
+            trim: None,
+            workers: Mutex::default(),
+        })
     }
 
     /// The same encoder with offsets that leave out the blanks at a token's ends; one before the first token stays if
@@ -68,15 +89,27 @@ impl Encoder {
     ///
     /// # Errors
     /// [`crate::Error::DuplicateToken`].
+    ///
+    /// # Panics
+    /// In debug builds, if the scheme is that of bytes, whose encoder has to be built.
     pub fn with_tokens<T: AsRef<str>>(&self, tokens: &[T]) -> Result<Self> {
+        debug_assert!(!self.is_lossless());
         let (mut vocabulary, mut trie) = (self.vocabulary.clone(), self.trie.clone());
         for (id, token) in (self.vocabulary.len() as TokenId..).zip(tokens) {
             vocabulary.push(token.as_ref())?;
             let (surface, position) = self.vocabulary.split_surface(token.as_ref());
             trie.insert(position, surface.as_bytes(), id);
         }
-        let (rules, added, workers) = (self.rules.clone(), self.added.clone(), Mutex::default());
-        Ok(Self { vocabulary, trie, rules, added, workers, ..*self })
+        Ok(Self {
+            vocabulary,
+            trie,
+            lossless: None,
+            rules: self.rules.clone(),
+            added: self.added.clone(),
+            ideographs: OnceLock::new(),
+            workers: Mutex::default(),
+            ..*self
+        })
     }
 
     /// The vocabulary.
@@ -85,10 +118,10 @@ impl Encoder {
         &self.vocabulary
     }
 
-    /// The trie over the vocabulary.
+    /// The trie over the vocabulary as counted words spell it.
     #[must_use]
     pub fn trie(&self) -> &Trie {
-        &self.trie
+        self.lossless.as_ref().map_or(&self.trie, |lossless| lossless.letters(&self.vocabulary))
     }
 
     /// Words longer than this many characters are unknown.
@@ -129,9 +162,9 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
         ends: &mut Vec<i64>,
     ) {
-        let Worker { cache, scratch, keys, pieces } = worker;
-        let row = ids.len();
-        let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends, limit, row };
+        let Worker { cache, scratch, asked, pieces } = worker;
+        let (row, lookup) = (ids.len(), Lookup { encoder: self, cache, pieces });
+        let mut emit = Emit { lookup, asked, ids, ends, limit, row };
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
             Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
@@ -157,6 +190,9 @@ impl Encoder {
 
     /// Hands every word of all texts to `words`; added tokens are no words.
     pub fn visit_words<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, worker: &mut Worker, words: &mut W) {
+        if self.is_lossless() {
+            return self.visit_spelled(texts, worker, words);
+        }
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
@@ -187,6 +223,9 @@ impl Encoder {
     /// Encodes `text` with byte offsets and word numbers.
     #[must_use]
     pub fn encode_aligned(&self, text: &str) -> Encoding {
+        if self.is_lossless() {
+            return self.align_bytes(text);
+        }
         let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
             Part::Token(id, range, ends) => {
@@ -252,6 +291,20 @@ impl Encoder {
         pieces.into_iter().map(align).collect()
     }
 
+    /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
+    fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
+        let table = self.ideographs.get_or_init(|| {
+            let mut pieces = Vec::with_capacity(IDEOGRAPHS);
+            for c in ('\u{4E00}'..).take(IDEOGRAPHS) {
+                self.encode_word(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut pieces);
+            }
+            pieces
+        });
+        // Of known length, so that no index is checked.
+        let Some(table) = table.first_chunk::<IDEOGRAPHS>() else { return };
+        ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
+    }
+
     /// Appends the pieces of one normalized word, or the unknown token.
     pub fn encode_word(&self, word: &[u8], pieces: &mut Vec<TokenId>) {
         let fits = word.len() <= self.max_word_chars || char_count(word) <= self.max_word_chars;
@@ -281,7 +334,7 @@ impl Worker {
         Self {
             cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size),
             scratch: Scratch::default(),
-            keys: Vec::new(),
+            asked: Asked::default(),
             pieces: Vec::new(),
         }
     }
@@ -291,136 +344,4 @@ impl Worker {
 enum Run<'i, 't> {
     Plain(&'i mut dyn Iterator<Item = &'t str>),
     Marked(&'t str),
-}
-
-/// Looks words up and writes their ids.
-struct Emit<'a> {
-    encoder: &'a Encoder,
-    cache: &'a mut WordCache,
-    keys: &'a mut Vec<(PackedWord, u32)>,
-    pieces: &'a mut Vec<TokenId>,
-    ids: &'a mut Vec<TokenId>,
-    ends: &'a mut Vec<i64>,
-    /// How many ids of each text are asked for.
-    limit: usize,
-    /// Where the ids of the text under way begin.
-    row: usize,
-}
-
-impl Words for Emit<'_> {
-    #[inline(always)]
-    fn take(&mut self, found: Found<'_>) {
-        // All are asked for before the first is needed: by then its memory has arrived.
-        if self.keys.len() < found.len() {
-            self.keys.resize(found.len(), (PackedWord::LONG, 0));
-        }
-        for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
-            let key = found.packed(i);
-            let place = if key == PackedWord::LONG {
-                found.wide(i).map_or(0, |wide| self.cache.prefetch_wide(wide))
-            } else {
-                self.cache.prefetch(key)
-            };
-            *waiting = (key, place);
-        }
-        let mut next = 0;
-        for &end in found.texts() {
-            next = self.emit(found, next, end);
-            self.end_row();
-        }
-        self.emit(found, next, u32::MAX);
-    }
-
-    fn is_full(&self) -> bool {
-        self.ids.len() - self.row >= self.limit
-    }
-
-    fn longest(&self) -> usize {
-        4 * (self.encoder.max_word_chars + 1)
-    }
-}
-
-impl Emit<'_> {
-    #[inline(always)]
-    fn end_row(&mut self) {
-        self.ids.truncate(self.row.saturating_add(self.limit));
-        self.row = self.ids.len();
-        self.ends.push(self.row as i64);
-    }
-
-    /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
-    #[inline(always)]
-    fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        let mut out = Out::new(self.ids);
-        while next < found.len() && found.start(next) < end {
-            let (key, place) = self.keys[next];
-            let known = if key == PackedWord::LONG {
-                let ids = found.wide(next).and_then(|word| self.cache.get_wide(word, place));
-                ids.is_some_and(|(ids, count)| out.push(&ids, count))
-            } else {
-                self.cache.get(key, place).is_some_and(|(ids, count)| out.push(ids, count))
-            };
-            if !known {
-                out.close(self.ids);
-                self.miss(key, place, found, next);
-                out = Out::new(self.ids);
-            }
-            next += 1;
-        }
-        out.close(self.ids);
-        next
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
-        let wide = found.wide(i).map(|word| (word, self.cache.prefetch_wide(word)));
-        // A short word of many pieces is among the long ones.
-        if let Some((ids, count)) = wide.and_then(|(word, place)| self.cache.get_wide(word, place)) {
-            return self.ids.extend_from_slice(&ids[..count]);
-        }
-        self.pieces.clear();
-        self.encoder.encode_word(found.bytes(i), self.pieces);
-        if key != PackedWord::LONG && self.pieces.len() <= INLINE {
-            self.cache.insert(key, place, self.pieces);
-        } else if let Some((word, place)) = wide {
-            self.cache.insert_wide(word, place, self.pieces);
-        }
-        self.ids.extend_from_slice(self.pieces);
-    }
-}
-
-/// The end of a vector of ids, written without a loop: whole arrays are stored, and only some of each kept.
-struct Out {
-    ids: *mut TokenId,
-    len: usize,
-    /// As long as `len` is at most this, [`WIDEST`] more have room.
-    full: usize,
-}
-
-impl Out {
-    #[inline(always)]
-    fn new(ids: &mut Vec<TokenId>) -> Self {
-        ids.reserve(WIDEST);
-        Self { ids: ids.as_mut_ptr(), len: ids.len(), full: ids.capacity() - WIDEST }
-    }
-
-    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`]; false if there is no room.
-    #[inline(always)]
-    fn push<const N: usize>(&mut self, ids: &[TokenId; N], count: usize) -> bool {
-        const { assert!(N <= WIDEST) }
-        if self.len > self.full {
-            return false;
-        }
-        // SAFETY: `WIDEST` places from `len` on are within the capacity.
-        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(*ids) };
-        self.len += count.min(N);
-        true
-    }
-
-    #[inline(always)]
-    fn close(&self, ids: &mut Vec<TokenId>) {
-        // SAFETY: everything before `len` was written, and `len` is within the capacity of this vector.
-        unsafe { ids.set_len(self.len) };
-    }
 }

@@ -60,7 +60,7 @@ pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options
     let options = Options { min_gain: options.min_gain.max(1), ..options };
     let mut grower = Grower { table, guard, next: encoder.vocabulary().len() as TokenId };
     let mut grown = grower.add_characters(encoder.vocabulary(), options);
-    let mut heap = candidates(&grower.table.words, options);
+    let mut heap = candidates(&grower.table.words, encoder.vocabulary().later(), options);
     while grown.len() < options.count {
         let Some((_, Reverse(candidate))) = heap.pop() else { break };
         let Some(token) = new_token(encoder.vocabulary(), removed, candidate) else { continue };
@@ -93,7 +93,7 @@ fn written(vocabulary: &Vocabulary, surface: &str, position: Position) -> String
 }
 
 /// All runs of pieces, with the tokens they would save if no two of them overlapped.
-fn candidates<'a>(words: &Segmentation<'a>, options: Options) -> Heap<'a> {
+fn candidates<'a>(words: &Segmentation<'a>, later: Position, options: Options) -> Heap<'a> {
     let mut gains: HashMap<Candidate, u64, RandomState> = HashMap::default();
     let mut cuts = Vec::new();
     for i in (0..words.counts.len() as u32).filter(|&i| !words.is_broken(i) && words.len_of(i) > 1) {
@@ -101,7 +101,7 @@ fn candidates<'a>(words: &Segmentation<'a>, options: Options) -> Heap<'a> {
         cuts.clear();
         cuts.extend(words.located(i).map(|(_, start)| start).chain([bytes.len()]));
         for (first, &start) in cuts.iter().enumerate() {
-            let position = if first == 0 { Position::Initial } else { Position::Continuation };
+            let position = if first == 0 { Position::Initial } else { later };
             for (saved, &end) in cuts[first + 1..].iter().enumerate().take(options.max_pieces).skip(1) {
                 *gains.entry((&bytes[start..end], position)).or_default() += count * saved as u64;
             }
@@ -190,10 +190,13 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Positions in which a character has no token.
-fn missing(trie: &Trie, surface: &[u8]) -> impl Iterator<Item = Position> {
+/// Positions in which a character has no token; `later` is the one after another token.
+fn missing(trie: &Trie, later: Position, surface: &[u8]) -> Vec<Position> {
     let missing = |position: &Position| trie.longest(*position, surface).is_none_or(|(_, len)| len < surface.len());
-    [Position::Initial, Position::Continuation].into_iter().filter(missing)
+    let mut positions = vec![Position::Initial, later];
+    positions.dedup();
+    positions.retain(missing);
+    positions
 }
 
 fn first_char(bytes: &[u8]) -> Option<char> {
@@ -222,7 +225,7 @@ impl Grower<'_> {
         for (gain, character) in uses {
             let mut bytes = [0; 4];
             let surface = &*character.encode_utf8(&mut bytes);
-            let lacking: Vec<Position> = missing(&self.table.words.trie, surface.as_bytes()).collect();
+            let lacking = missing(&self.table.words.trie, vocabulary.later(), surface.as_bytes());
             if lacking.is_empty() || grown.len() + lacking.len() > options.count {
                 continue;
             }

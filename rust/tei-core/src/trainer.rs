@@ -1,6 +1,7 @@
 //! Induces a vocabulary from word counts: special tokens, the alphabet, then what merges make.
 use std::collections::{HashMap, HashSet};
 
+use crate::byte_letters;
 use crate::merges::Merges;
 use crate::pair_counts::{PairCounts, Symbol};
 use crate::vocabulary::Position;
@@ -16,15 +17,23 @@ pub struct Options {
     pub min_count: u64,
     /// Tokens that get the first ids, in this order.
     pub special_tokens: Vec<String>,
-    /// What a continuation token begins with.
+    /// What a continuation token begins with; empty in the bytes scheme, whose tokens are all of one position class.
     pub continuation_prefix: String,
     /// A word of more characters is unknown, so nothing is learned from it.
     pub max_word_chars: usize,
 }
 
+impl Options {
+    fn positions(&self) -> &'static [Position] {
+        const ALL: [Position; 2] = [Position::Initial, Position::Continuation];
+        if self.continuation_prefix.is_empty() { &ALL[..1] } else { &ALL }
+    }
+}
+
 /// Tokens in id order: special tokens, initial characters, continuation characters, merges by falling count.
 ///
-/// A character that occurs at least `min_count` times is a token in both position classes, so that longest match can
+/// Without a continuation prefix characters are letters of bytes, all 256 are tokens, and there is one position class.
+/// Otherwise a character that occurs at least `min_count` times is a token in both position classes, so that longest match can
 /// spell every word over these characters; a word with a rarer character is unknown, and nothing is learned from it.
 /// Merges that give equal strings share one token. The result depends on the counts alone.
 ///
@@ -66,6 +75,12 @@ fn short_words<'c>(counts: &'c WordCounts, options: &Options) -> impl Iterator<I
 
 /// Characters that occur often enough, in their order; `characters[i]` is symbol `i` in front, `len + i` further on.
 fn alphabet(counts: &WordCounts, options: &Options) -> Vec<char> {
+    if options.continuation_prefix.is_empty() {
+        // Every byte, so that every text can be spelled.
+        let mut letters: Vec<char> = (0..=255).map(byte_letters::letter).collect();
+        letters.sort_unstable();
+        return letters;
+    }
     let mut totals: HashMap<char, u64> = HashMap::new();
     for (word, count) in short_words(counts, options) {
         word.chars().for_each(|c| *totals.entry(c).or_insert(0) += count);
@@ -84,11 +99,13 @@ fn spell(counts: &WordCounts, characters: &[char], options: &Options) -> PairCou
         word_symbols.clear();
         word_symbols.extend(word.chars().map_while(|c| symbols.get(&c)));
         if word_symbols.len() > 1 && word_symbols.len() == word.chars().count() {
-            word_symbols[1..].iter_mut().for_each(|symbol| *symbol += characters.len() as Symbol);
+            if !options.continuation_prefix.is_empty() {
+                word_symbols[1..].iter_mut().for_each(|symbol| *symbol += characters.len() as Symbol);
+            }
             pairs.push(word_symbols.iter().copied(), count);
         }
     }
-    pairs.count(2 * characters.len());
+    pairs.count(options.positions().len() * characters.len());
     pairs
 }
 
@@ -110,7 +127,7 @@ impl<'o> Tokens<'o> {
             }
             tokens.push(token.clone());
         }
-        for position in [Position::Initial, Position::Continuation] {
+        for &position in options.positions() {
             characters.iter().for_each(|c| tokens.symbol(position, c.to_string()));
         }
         if tokens.list.len() > options.vocab_size {
@@ -134,7 +151,9 @@ impl<'o> Tokens<'o> {
         match position {
             Position::Continuation => self.push(format!("{}{surface}", self.prefix)),
             // In front, such a string would read as a continuation of something else.
-            Position::Initial if surface.len() > self.prefix.len() && surface.starts_with(self.prefix) => {}
+            Position::Initial
+                if !self.prefix.is_empty() && surface.len() > self.prefix.len() && surface.starts_with(self.prefix) => {
+            }
             Position::Initial => self.push(surface.clone()),
         }
         self.symbols.push((position, surface));

@@ -34,6 +34,8 @@ pub struct Trie {
     open: Vec<u32>,
     /// What continuation tokens begin with; empty if words never hold it.
     prefix: Box<[u8]>,
+    /// Number of the root where words go on; that of their beginning, 0, if there is one position class.
+    later: u32,
 }
 
 /// A key to place: its bytes and its id.
@@ -46,15 +48,22 @@ impl Trie {
         let mut keys: [Vec<Key>; 2] = Default::default();
         for id in 0..vocabulary.len() as TokenId {
             let (surface, position) = vocabulary.surface(id);
-            keys[root(position) as usize].push((surface.as_bytes(), id));
+            keys[position as usize].push((surface.as_bytes(), id));
         }
-        let mut trie = Self { prefix: vocabulary.continuation_prefix().as_bytes().into(), ..Self::empty() };
-        for (root, keys) in keys.iter().enumerate() {
-            let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
-            sorted.sort_unstable();
-            let keys: Vec<Key> = sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect();
-            trie.place(root as u32, &keys);
+        let prefix = vocabulary.continuation_prefix().as_bytes().into();
+        let mut trie = Self { prefix, later: vocabulary.later() as u32, ..Self::empty() };
+        for (root, keys) in (0..).zip(keys) {
+            trie.place(root, &sorted(&keys));
         }
+        trie.nodes.shrink_to_fit();
+        trie
+    }
+
+    /// The trie of byte strings with their ids, all of one position class.
+    #[must_use]
+    pub fn of_bytes<'t>(keys: impl Iterator<Item = (&'t [u8], TokenId)>) -> Self {
+        let mut trie = Self { later: 0, ..Self::empty() };
+        trie.place(0, &sorted(&keys.collect::<Vec<_>>()));
         trie.nodes.shrink_to_fit();
         trie
     }
@@ -62,10 +71,10 @@ impl Trie {
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default() };
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default(), later: 1 };
         trie.open_block();
-        trie.take(root(Position::Initial), NO_PARENT);
-        trie.take(root(Position::Continuation), NO_PARENT);
+        trie.take(0, NO_PARENT);
+        trie.take(1, NO_PARENT);
         trie
     }
 
@@ -98,7 +107,7 @@ impl Trie {
     /// The longest token by what it spells.
     #[inline]
     fn walk(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
-        let (mut at, mut best) = (root(position), None);
+        let (mut at, mut best) = (self.root(position), None);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
             let node = self.nodes[child as usize];
@@ -146,17 +155,23 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end =
-            surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        let end = surface
+            .iter()
+            .fold(self.root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
         self.nodes[end as usize].id = id;
     }
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
-        let end = surface.iter().try_fold(root(position), |at, &byte| self.child(at, byte));
+        let end = surface.iter().try_fold(self.root(position), |at, &byte| self.child(at, byte));
         if let Some(end) = end.filter(|_| !surface.is_empty()) {
             self.nodes[end as usize].id = NONE;
         }
+    }
+
+    #[inline(always)]
+    fn root(&self, position: Position) -> u32 {
+        position as u32 & self.later
     }
 
     fn child(&self, at: u32, byte: u8) -> Option<u32> {
@@ -262,11 +277,10 @@ impl Trie {
     }
 }
 
-fn root(position: Position) -> u32 {
-    match position {
-        Position::Initial => 0,
-        Position::Continuation => 1,
-    }
+fn sorted<'t>(keys: &[Key<'t>]) -> Vec<Key<'t>> {
+    let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect()
 }
 
 /// The first bytes as a number that orders like them, so that sorting seldom has to follow a pointer.
@@ -334,7 +348,8 @@ mod tests {
         fn built_equals_inserted(words in proptest::collection::btree_set("(##)?[a-z]{1,5}", 1..300)) {
             let vocabulary = Vocabulary::new(std::iter::once("[UNK]").chain(words.iter().map(String::as_str)), "##", "[UNK]");
             let vocabulary = vocabulary.expect("distinct");
-            let (built, mut inserted) = (Trie::new(&vocabulary), Trie::empty());
+            let built = Trie::new(&vocabulary);
+            let mut inserted = Trie { prefix: built.prefix.clone(), ..Trie::empty() };
             for id in 0..vocabulary.len() as TokenId {
                 let (surface, position) = vocabulary.surface(id);
                 inserted.insert(position, surface.as_bytes(), id);

@@ -1,5 +1,6 @@
 //! Training: word counts in, tokens out.
 use pyo3::prelude::*;
+use tei_core::byte_words::{LONGEST, PATTERN};
 use tei_core::rules::Rules;
 use tei_core::trainer::{self, Options};
 
@@ -20,6 +21,18 @@ pub fn train(
 ) -> PyResult<Vec<String>> {
     let options = Options { vocab_size, min_count, special_tokens, continuation_prefix, max_word_chars };
     py.detach(|| trainer::train(&counts.core, &options)).map_err(|error| to_python(&error))
+}
+
+/// The words of the bytes scheme as an expression of Oniguruma, and the longest there are, in characters.
+#[pyfunction]
+pub fn byte_words() -> (&'static str, usize) {
+    (PATTERN, LONGEST)
+}
+
+/// The letters of all bytes in their order.
+#[pyfunction]
+pub fn byte_letters() -> String {
+    tei_core::byte_letters::from_bytes(&std::array::from_fn::<u8, 256, _>(|byte| byte as u8))
 }
 
 /// A text as words see it; the rules are those an encoder takes.
