@@ -15,7 +15,19 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Importing a module of musts registers them.
-from must import REGISTRY, Must, Options, encoding, encoding_bounds, encoding_ids, main_job, policy, streaming, training  # noqa: F401
+from must import (  # noqa: F401
+    REGISTRY,
+    Must,
+    Options,
+    encoding,
+    encoding_bounds,
+    encoding_ids,
+    main_job,
+    policy,
+    policy_steps,
+    streaming,
+    training,
+)
 
 
 def _parse() -> argparse.Namespace:

@@ -102,23 +102,33 @@ def visited(counts: Mapping[str, int], tokens: Collection[str]) -> set[str]:
     return {token for word in counts for token in path(word, tokens)[0]}
 
 
-def trim_cost(token: str, uses: int, tokens: Collection[str], rows: Mapping[str, Any] | None) -> tuple[bool, float]:
-    """Whether nothing spells a token, and what giving it up costs."""
+def trim_cost(
+    token: str, uses: int, own: int, tokens: Collection[str], rows: Mapping[str, Any] | None
+) -> tuple[bool, float]:
+    """Whether nothing spells a token, and what giving it up costs; of its uses, `own` are not taken over."""
     pieces = spelling(token, tokens)
     if pieces is None:
         return True, float(uses)
+    longer = len(pieces) - 1
     if rows is None:
-        return False, float(uses * (len(pieces) - 1))
+        return False, float(uses * longer)
     mean = sum(len(surface(piece)[0]) * rows[piece] for piece in pieces)
     cosine = rows[token] @ mean / np.sqrt((rows[token] @ rows[token]) * (mean @ mean))
-    return False, uses * (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+    moved = (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+    own = min(uses, own)
+    return False, (own + 0.25 * (uses - own)) * moved + 0.2 * uses * longer
 
 
 def grow(
     counts: Mapping[str, int], tokens: Collection[str], *, count: int, min_gain: int, max_pieces: int
 ) -> list[tuple[str, int]]:
-    """Adds the run of pieces that saves most, by segmenting all words again for each."""
+    """Adds characters of unknown words, then the run of pieces that saves most, by segmenting all words again for each."""
     tokens, grown, bounds = set(tokens), [], Counter()
+    for character, uses in _unseen(counts, tokens):
+        lacking = [token for token in (character, "##" + character) if token not in tokens]
+        if uses >= min_gain and lacking and len(grown) + len(lacking) <= count:
+            tokens.update(lacking)
+            grown.extend((token, uses) for token in lacking)
     for word, times in counts.items():
         pieces = segment(word, tokens) or []
         for i in range(len(pieces)):
@@ -139,6 +149,15 @@ def grow(
             tokens.add(token)
             grown.append((token, gain))
     return grown
+
+
+def _unseen(counts: Mapping[str, int], tokens: set[str]) -> list[tuple[str, int]]:
+    """Characters of unknown words with the occurrences of those words, the most frequent first."""
+    uses = Counter()
+    for word, times in counts.items():
+        if segment(word, tokens) is None:
+            uses.update(dict.fromkeys(word, times))
+    return sorted(uses.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _gain(counts: Mapping[str, int], tokens: set[str], token: str) -> int | None:

@@ -32,7 +32,7 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
     protected = np.array([token in SPECIAL or (keeps_alphabet and token in ALPHABET) for token in tok.tokens])
     left, unused = set(tok.tokens), True
     pending = {token for i, token in enumerate(tok.tokens) if not protected[i]}
-    passed = reference.visited(table, left)
+    passed, own = reference.visited(table, left), reference.emitted(table, left)
     for id_, uses, cost, after, unknown in zip(
         *_core.trim_order(tok.encoder, counts.core, protected, weights), strict=True
     ):
@@ -43,7 +43,7 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
             assert token == _last_unused(tok, pending - passed)
         else:
             assert token in pending
-            costs = {other: reference.trim_cost(other, emitted[other], left, rows) for other in pending}
+            costs = {other: reference.trim_cost(other, emitted[other], own[other], left, rows) for other in pending}
             assert cost == pytest.approx(costs[token][1], abs=1e-4)
             assert costs[token][0] == min(breaks for breaks, _ in costs.values())
             assert cost <= min(c for breaks, c in costs.values() if breaks == costs[token][0]) + 1e-4

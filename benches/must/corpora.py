@@ -112,7 +112,7 @@ def _mixed() -> list[str]:
 
 
 LANGUAGES: dict[str, Callable[[], list[str]]] = {
-    "technical English": _kernel_paragraphs,
+    "technical English": lambda: _paragraphs("train/en_kernel_doc.txt.xz"),
     "English novels": lambda: _lines("train/en_novels_a_f.txt.xz"),
     "Chinese": lambda: [
         *_lines("train/zh_peoples_daily_199801.txt.xz"),

@@ -120,14 +120,11 @@ def _plan(**options: Any) -> Callable[[_Case], Changed]:
 
 
 def _with_tokens(tokens: Iterable[str]) -> tei.Tokenizer:
-    """MiniLM's tokenizer with other tokens, made by Hugging Face's library."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
+    """MiniLM's tokenizer with other tokens."""
+    from dataclasses import replace
 
-    backend = Tokenizer.from_file(str(model_directory() / "tokenizer.json"))
-    names = [*SPECIAL, *sorted(set(tokens) - set(SPECIAL))]
-    backend.model = WordPiece({token: i for i, token in enumerate(names)}, unk_token="[UNK]")
-    return tei.Tokenizer.from_pretrained(backend)
+    names = (*SPECIAL, *sorted(set(tokens) - set(SPECIAL)))
+    return tei.Tokenizer(replace(_tokenizer().spec, tokens=names))
 
 
 def _alphabet(case: _Case) -> set[str]:

@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -68,6 +68,10 @@ class Encoder:
     def tokens(self, /) -> list[str]:
         """
         Tokens in id order.
+        """
+    def with_tokens(self, /, tokens: SupportsGetItem[int, str]) -> Encoder:
+        """
+        The same encoder with more tokens, which get the next ids; much faster than building it again.
         """
 
 @final
@@ -190,9 +194,9 @@ def byte_words() -> tuple[str, int]:
     The words of the bytes scheme as an expression of Oniguruma, and the longest there are, in characters.
     """
 
-def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:
+def count_usage(encoder: Encoder, counts: WordCounts, removed: Incomplete) -> tuple[Incomplete, int, int, int, int, int]:
     """
-    What words emit under the vocabulary of an encoder.
+    What words emit under the vocabulary of an encoder, without the tokens `removed`.
     """
 
 def cpu_count() -> int:
@@ -221,6 +225,11 @@ def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, 
 def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:
     """
     Spells tokens by others, after some have been removed and some added; ids of added ones follow the vocabulary's.
+    """
+
+def split_words(encoder: Encoder, texts: SupportsGetItem[int, str]) -> list[list[str]]:
+    """
+    The words that each of some texts is cut into.
     """
 
 def train(counts: WordCounts, *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex) -> list[str]:

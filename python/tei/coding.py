@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tei.shards import TokenShards
     from tei.text_files import Paths
 
-__all__ = ["Coding", "Texts"]
+__all__ = ["Coding", "Texts", "compiled"]
 
 
 class _Array(Protocol):
@@ -52,23 +52,7 @@ class Coding:
     def __init__(self, spec: TokenizerSpec, encoder: _core.Encoder | None = None) -> None:
         self._spec = spec
         self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
-        self._encoder = self._compiled(spec) if encoder is None else encoder
-
-    @staticmethod
-    def _compiled(spec: TokenizerSpec) -> _core.Encoder:
-        ids = {token: i for i, token in enumerate(spec.tokens)}
-        return _core.Encoder(
-            list(spec.tokens),
-            unknown_token=spec.scheme.unknown_token,
-            continuation_prefix=spec.scheme.continuation_prefix,
-            rules=spec.scheme.rules,
-            max_word_chars=spec.scheme.max_word_chars,
-            added_tokens=[
-                (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
-                for t in spec.added_tokens
-            ],
-            trim=spec.template.trim,
-        )
+        self._encoder = compiled(spec) if encoder is None else encoder
 
     @property
     def encoder(self) -> _core.Encoder:
@@ -395,3 +379,20 @@ def _text(data: bytes) -> str:
         return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace")
+
+
+def compiled(spec: TokenizerSpec) -> _core.Encoder:
+    """The encoder of a vocabulary and its rules."""
+    ids = {token: i for i, token in enumerate(spec.tokens)}
+    return _core.Encoder(
+        list(spec.tokens),
+        unknown_token=spec.scheme.unknown_token,
+        continuation_prefix=spec.scheme.continuation_prefix,
+        rules=spec.scheme.rules,
+        max_word_chars=spec.scheme.max_word_chars,
+        added_tokens=[
+            (ids[t.content], t.content, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model)
+            for t in spec.added_tokens
+        ],
+        trim=spec.template.trim,
+    )

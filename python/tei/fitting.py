@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from tei.plan import ResizePlan
-    from tei.policy import Bounds
+    from tei.policy import Bounds, Policy
+    from tei.sizing import Size
     from tei.sources import Source
     from tei.tokenizer import Tokenizer
     from tei.usage import Usage
@@ -62,25 +63,30 @@ class Fitting:
         self,
         source: Source | WordCounts,
         *,
-        size: int | Literal["auto"] = "auto",
+        size: Size = "auto",
         grow: int | Literal["auto"] = 0,
+        policy: Policy | None = None,
         weights: ArrayLike | None = None,
         protect: Iterable[str] = (),
         held_out: Source | WordCounts | None = None,
         base: Source | WordCounts | None = None,
         bounds: Bounds | None = None,
+        pad_to_multiple_of: int | None = None,
     ) -> ResizePlan:
-        """Plans which tokens to drop and which to add; see [`plan_resize`][tei.policy.plan_resize].
+        """Plans which tokens to drop and which to add; see [`plan_resize`][tei.planning.plan_resize].
 
         Args:
             source: Texts, files of texts, or word counts to fit to.
-            size: Number of tokens to keep, or `auto`: as few as the bounds allow on held-out words.
+            size: Number of tokens to keep, `auto`: as few as the bounds allow on held-out words, or a
+                [`Budget`][tei.sizing.Budget] of parameters, bytes or time.
             grow: Number of tokens to add after that, or `auto`: as many as pay.
+            policy: Decides instead of `size` and `grow`: one of [`tei.policy`][tei.policy], or your own.
             weights: Embedding rows `[vocab_size or more, dim]` of the model that will follow.
             protect: Tokens to keep in any case, beside special tokens and the alphabet.
             held_out: Other text of the same kind, by which `auto` judges a size.
             base: Text that new tokens must leave as it is.
             bounds: How far `auto` may go.
+            pad_to_multiple_of: The new size is a multiple of this, as far as there are tokens to keep.
 
         Raises:
             EmptySourceError: If there is no word in a source.
@@ -95,16 +101,18 @@ class Fitting:
             >>> tok.apply(plan).encode("lower").tokens
             ['lower']
         """
-        from tei.policy import plan_resize
+        from tei.planning import plan_resize
 
         return plan_resize(
             cast("Tokenizer", self),
             self.count(source),
             size=size,
             grow=grow,
+            policy=policy,
             weights=weights,
             protect=protect,
             held_out=None if held_out is None else self.count(held_out),
             base=None if base is None else self.count(base),
             bounds=bounds,
+            pad_to_multiple_of=pad_to_multiple_of,
         )

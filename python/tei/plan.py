@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -139,6 +140,11 @@ class ResizePlan:
         old = np.flatnonzero(self.id_map >= 0).astype(np.int32)
         return old, self.id_map[old]
 
+    @cached_property
+    def keeps_all(self) -> bool:
+        """Whether every token keeps its id, so that the plan only appends."""
+        return not len(self.dropped) and np.array_equal(self.id_map, np.arange(len(self.source)))
+
     def matrix(self) -> SparseRows:
         """The matrix `S`, `[len(target), len(source)]`: new rows are `S @ old rows`.
 
@@ -214,6 +220,13 @@ class ResizePlan:
                 f"the plan was made for vocabulary {self.source_fingerprint}, not for {fingerprint}; make a new plan"
             )
 
+    @property
+    def headline(self) -> str:
+        """Sizes, and how many tokens are kept, dropped and added, in one line."""
+        kept = len(self.source) - len(self.dropped)
+        head = f"vocabulary {len(self.source):,} -> {len(self.target):,} tokens: "
+        return head + f"{kept:,} kept, {len(self.dropped):,} dropped, {len(self.added):,} added"
+
     def summary(self) -> str:
         """A few lines for people: sizes, what is kept, dropped and added, and why.
 
@@ -221,9 +234,7 @@ class ResizePlan:
             >>> print(ResizePlan.identity(["[UNK]", "a"], "f").summary())
             vocabulary 2 -> 2 tokens: 2 kept, 0 dropped, 0 added
         """
-        kept = len(self.source) - len(self.dropped)
-        head = f"vocabulary {len(self.source):,} -> {len(self.target):,} tokens: "
-        lines = [head + f"{kept:,} kept, {len(self.dropped):,} dropped, {len(self.added):,} added"]
+        lines = [self.headline]
         lines += self._examples("dropped", self.dropped, self.source)
         lines += self._examples("added", self.added, self.target)
         return "\n".join(lines)

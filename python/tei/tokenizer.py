@@ -3,13 +3,13 @@
 # Reading, writing and training are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from tei import _core
-from tei.coding import Coding
+from tei.coding import Coding, compiled
 from tei.counts import WordCounts, count_words
 from tei.errors import MismatchError, UnsupportedError
 from tei.fitting import Fitting
@@ -18,10 +18,13 @@ from tei.vocabulary import fingerprint
 if TYPE_CHECKING:
     import os
 
+    from tei import _core
+    from tei.history import Entry
     from tei.plan import ResizePlan
     from tei.pretrained import TokenizerSpec
     from tei.scheme import Scheme
     from tei.sources import Source
+    from tei.torch.archive import Archive
 
 __all__ = ["Tokenizer"]
 
@@ -43,13 +46,13 @@ class Tokenizer(Coding, Fitting):
         spec: TokenizerSpec,
         *,
         version: int = 0,
-        history: Sequence[Mapping[str, Any]] = (),
+        history: Sequence[Entry] = (),
         retired: Iterable[int] = (),
         encoder: _core.Encoder | None = None,
     ) -> None:
         self._retired = frozenset(retired)
         if encoder is None and self._retired:
-            encoder = self._compiled(spec).revised([], [], sorted(self._retired))
+            encoder = compiled(spec).revised([], [], sorted(self._retired))
         super().__init__(spec, encoder)
         self._version = version
         self._history = tuple(history)
@@ -152,8 +155,13 @@ class Tokenizer(Coding, Fitting):
         return self._version
 
     @property
-    def history(self) -> tuple[Mapping[str, Any], ...]:
-        """What each applied plan did, oldest first."""
+    def history(self) -> tuple[Entry, ...]:
+        """What each applied plan did, oldest first.
+
+        Each entry has `version`, `reason`, `source` and `target` (fingerprints), `kept` (number of tokens), `dropped` and
+        `added` (tokens; `dropped_ids` and `added_ids` their ids), and `rows` (hashes of dropped rows by token, if an
+        archive was given).
+        """
         return self._history
 
     @cached_property
@@ -214,44 +222,60 @@ class Tokenizer(Coding, Fitting):
         changed.plans = dict(self.plans)
         return changed
 
-    def apply(self, plan: ResizePlan) -> Self:
+    def apply(self, plan: ResizePlan, *, reason: str = "", archive: Archive | None = None) -> Self:
         """The tokenizer after a plan, with the next version number.
 
         Args:
             plan: A plan made for this tokenizer.
+            reason: Why, for the history; a line of what happened if empty.
+            archive: The rows that `tei.torch.apply` dropped by the same plan; the history keeps their hashes.
 
         Raises:
             MismatchError: If the plan was made for another vocabulary, or drops a special token.
+
+        Example:
+            >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
+            >>> small = tok.apply(tok.plan(["low lower"], size=30), reason="only low")
+            >>> small.vocab_size, small.version, small.history[-1]["reason"], small.at(0).tokens == tok.tokens
+            (30, 1, 'only low', True)
         """
+        from tei import history
+
         plan.check_source(self.fingerprint)
-        lost = [token for token in self.special_tokens if token not in set(plan.target)]
+        lost = [] if plan.keeps_all else [token for token in self.special_tokens if token not in set(plan.target)]
         if lost:
             msg = f"the plan drops special tokens {lost}: protect them when planning"
             raise MismatchError(msg)
-        target = set(plan.target)
-        added = tuple(token for token in self._spec.added_tokens if token.content in target)
-        spec = replace(self._spec, tokens=plan.target, added_tokens=added)
-        entry = {
-            "version": self.version + 1,
-            "source": self.fingerprint,
-            "target": plan.target_fingerprint,
-            "kept": int((plan.id_map >= 0).sum()),
-            "dropped": int((plan.id_map < 0).sum()),
-            "added": len(plan.added),
-        }
+        rows = {} if archive is None else archive.row_hashes
+        entry = history.entry_of(self._spec, plan, version=self.version + 1, reason=reason, rows=rows)
+        spec = history.applied(self._spec, plan, self._history)
         retired = [int(plan.id_map[i]) for i in self._retired if plan.id_map[i] >= 0]
-        appended = plan.target[: self.vocab_size] == self.tokens
-        quick = appended and not self.scheme.is_lossless
-        encoder = self._encoder.revised(list(plan.target[self.vocab_size :]), [], []) if quick else None
-        history = (*self.history, entry)
-        return type(self)(spec, version=self.version + 1, history=history, retired=retired, encoder=encoder)
+        # Building an encoder anew would take most of the time of a small change; that of bytes has more to it than tokens.
+        quick = plan.keeps_all and not self.scheme.is_lossless
+        encoder = self._encoder.revised(list(plan.target[len(plan.source) :]), [], []) if quick else None
+        entries = (*self._history, entry)
+        return type(self)(spec, version=self.version + 1, history=entries, retired=retired, encoder=encoder)
+
+    def at(self, version: int) -> Self:
+        """The tokenizer as it was at an earlier version.
+
+        Args:
+            version: From that of the tokenizer that plans were first applied to, to the present one.
+
+        Raises:
+            FileFormatError: If the saved history does not lead there.
+            InvalidInputError: If the history does not reach back so far.
+        """
+        from tei import history
+
+        history.check_version(version, self.version, self.version - len(self.history))
+        spec, entries = self._spec, list(self.history)
+        for _ in range(self.version - version):
+            spec = history.undone(spec, entries.pop())
+        return type(self)(spec, version=version, history=entries)
 
 
 def _rebuild(
-    cls: type[Tokenizer],
-    spec: TokenizerSpec,
-    version: int,
-    history: Sequence[Mapping[str, Any]],
-    retired: Iterable[int] = (),
+    cls: type[Tokenizer], spec: TokenizerSpec, version: int, history: Sequence[Entry], retired: Iterable[int] = ()
 ) -> Tokenizer:
     return cls(spec, version=version, history=history, retired=retired)

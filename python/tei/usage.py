@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Usage", "count_usage"]
 
+NOTHING = np.zeros(0, dtype=np.uint32)
+
 
 @dataclass(frozen=True, eq=False)
 class Usage:
@@ -70,19 +72,20 @@ class Usage:
         return np.flatnonzero(self.token_counts == 0)
 
 
-def count_usage(tokenizer: "Tokenizer", counts: WordCounts) -> Usage:
+def count_usage(tokenizer: "Tokenizer", counts: WordCounts, *, without: NDArray[np.uint32] = NOTHING) -> Usage:
     """Usage of a tokenizer's vocabulary by words.
 
     Args:
         tokenizer: The tokenizer.
         counts: Words, counted by the same scheme.
+        without: Ids of tokens to leave out.
 
     Raises:
         EmptySourceError: If there is no word.
         MismatchError: If the words were counted by another scheme.
     """
     check_counts(tokenizer, counts)
-    emitted, *figures = _core.count_usage(tokenizer.encoder, counts.core)
+    emitted, *figures = _core.count_usage(tokenizer.encoder, counts.core, without)
     token_counts: NDArray[Any] = emitted.astype(np.int64)
     token_counts.flags.writeable = False
     return Usage(token_counts, *figures)

@@ -6,22 +6,16 @@ from tei.torch.archive import Archive
 from tei.torch.callback import VocabularyCallback
 from tei.torch.checkpoint import Checkpoints, RandomState
 from tei.torch.data import Collate, TextClassificationDataset
-<<<<<<< HEAD
 from tei.torch.distill import Distilled
-=======
 from tei.torch.datasets import LengthBuckets, ResumableLoader, TextDataset, TextStream
 from tei.torch.distributed import Ranks
->>>>>>> stream
 from tei.torch.fidelity import Fidelity, fidelity
 from tei.torch.fine_tune import FineTuned, fine_tune
 from tei.torch.following import VersionedBatch
 from tei.torch.models import BagOfTokens
-<<<<<<< HEAD
 from tei.torch.rows import TrainableRows
 from tei.torch.tasks import TokenClassificationDataset
-=======
 from tei.torch.scheduler import Grow, VocabularyScheduler
->>>>>>> stream
 
 __all__ = [
     "Adapted",
@@ -38,16 +32,13 @@ __all__ = [
     "Ranks",
     "ResumableLoader",
     "TextClassificationDataset",
-<<<<<<< HEAD
     "TokenClassificationDataset",
     "TrainableRows",
-=======
     "TextDataset",
     "TextStream",
     "VersionedBatch",
     "VocabularyCallback",
     "VocabularyScheduler",
->>>>>>> stream
     "adapt",
     "adapt_directory",
     "apply",

@@ -113,9 +113,8 @@ def adapt(
         held_out=None if held_out is None else _counts(held_out, tok, field),
         bounds=bounds,
     )
-    small = tok.apply(plan)
-    apply(plan, model, optimizer, init=init, pad_to_multiple_of=pad_to_multiple_of)
-    return Adapted(model, small, plan)
+    archive = apply(plan, model, optimizer, init=init, pad_to_multiple_of=pad_to_multiple_of)
+    return Adapted(model, tok.apply(plan, archive=archive), plan)
 
 
 def adapt_directory(

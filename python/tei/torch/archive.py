@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tei.errors import FileFormatError
+from tei.errors import FileFormatError, MismatchError
 from tei.files import dump_document, parse_document, write_atomic
 
 __all__ = ["Archive"]
@@ -43,19 +43,44 @@ class Archive:
         """Makes the mapping read-only."""
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
-    def joined(self, older: "Archive") -> "Archive":
-        """This archive and, for tokens that it does not hold, the rows of an older one of the same model."""
-        mine = set(self.tokens)
-        places = [i for i, token in enumerate(older.tokens) if token not in mine]
-        count = len(self.tokens)
+    @property
+    def row_hashes(self) -> dict[str, str]:
+        """For each dropped token 16 hexadecimal digits that change with any of its rows; the history keeps them."""
+        digests = [hashlib.blake2b(digest_size=8) for _ in self.tokens]
+        for name in sorted(self.tensors):
+            rows = self.tensors[name][: len(self.tokens)].contiguous().view(torch.uint8)
+            for digest, row in zip(digests, rows.reshape(len(self.tokens), -1).numpy(), strict=True):
+                digest.update(row.tobytes())
+        return {token: digest.hexdigest() for token, digest in zip(self.tokens, digests, strict=True)}
+
+    def merged(self, later: "Archive") -> "Archive":
+        """This archive with the rows of a later one, so that any token that was ever dropped can return.
+
+        A token in both has the later rows. State that an optimizer did not have yet is zero, as that of new rows.
+
+        Raises:
+            MismatchError: If the two hold rows of different shapes.
+        """
+        names = dict.fromkeys([*self.tensors, *later.tensors])
+        again = set(later.tokens)
+        places = [i for i, token in enumerate(self.tokens) if token not in again]
         tensors = {}
-        for name, rows in self.tensors.items():
-            old = older.tensors.get(name)
-            # An optimizer that had not stepped yet knew nothing of the older rows.
-            more = rows.new_zeros((len(places), *rows.shape[1:])) if old is None else old[places]
-            tensors[name] = torch.cat([rows[:count], more, rows[count:]])
-        tokens = (*self.tokens, *(older.tokens[i] for i in places))
-        return Archive(self.source_fingerprint, self.target_fingerprint, tokens, self.rows, tensors)
+        for name in names:
+            mine, theirs = self._rows_of(name, later), later._rows_of(name, self)
+            if mine.shape[1:] != theirs.shape[1:]:
+                shapes = f"{tuple(mine.shape[1:])} and {tuple(theirs.shape[1:])}"
+                raise MismatchError(f"archives with rows of shape {shapes} for {name!r} cannot be merged")
+            parts = [mine[places], theirs[: len(later.tokens)].to(mine.dtype), mine[len(self.tokens) :]]
+            tensors[name] = torch.cat(parts)
+        tokens = (*(self.tokens[i] for i in places), *later.tokens)
+        return Archive(self.source_fingerprint, later.target_fingerprint, tokens, self.rows, tensors)
+
+    def _rows_of(self, name: str, other: "Archive") -> Tensor:
+        """The rows of a tensor, zero ones if only the other archive has it."""
+        if name in self.tensors:
+            return self.tensors[name]
+        length = len(next(iter(self.tensors.values()))) if self.tensors else len(self.tokens)
+        return torch.zeros((length, *other.tensors[name].shape[1:]), dtype=other.tensors[name].dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a safetensors file whose metadata name the tokens and carry checksums; atomic."""

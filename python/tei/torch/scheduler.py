@@ -203,7 +203,7 @@ class VocabularyScheduler:
         plan = moved(self._run, self._live)
         if self._run.tokens != self._live.tokens:
             dropped = self._apply(plan)
-            self.archive = dropped if self.archive is None else dropped.joined(self.archive)
+            self.archive = dropped if self.archive is None else self.archive.merged(dropped)
             self._moves.append((self._version + 1, plan.id_map.astype(np.int64)))
             self._version += 1
             self._run = self._live

@@ -1,16 +1,18 @@
 //! New tokens for what words are spelled with over and over: neighbouring pieces become one token.
 //!
+//! First come characters that make words unknown, in both positions, since no text that holds them can be spelled.
 //! Candidates are runs of pieces. Each gain is counted by segmenting again, since under longest match a token can also
 //! lengthen words; the best is taken first, lazily: a stale gain is renewed when it comes to the top.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rapidhash::fast::RandomState;
 
 use crate::TokenId;
 use crate::encoder::Encoder;
 use crate::segmentation::Segmentation;
+use crate::trie::Trie;
 use crate::vocabulary::{Position, Vocabulary};
 use crate::word_counts::WordCounts;
 
@@ -47,17 +49,18 @@ pub struct Grown {
     pub gain: u64,
 }
 
-/// Adds tokens to a vocabulary without the tokens `removed`, the greatest gain first.
+/// Adds tokens to a vocabulary without the tokens `removed`: characters of unknown words, then the greatest gain first.
 ///
-/// Equal gains go to the lesser string, initial tokens first.
+/// Equal gains go to the lesser string, initial tokens first. The gain of a character is the number of unknown words that
+/// it occurs in.
 #[must_use]
 pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options: Options) -> Vec<Grown> {
     let guard = options.guard.map(|guard| (Table::new(encoder, guard.counts, removed), guard));
     let table = Table::new(encoder, counts, removed);
     let options = Options { min_gain: options.min_gain.max(1), ..options };
-    let mut heap = candidates(&table.words, encoder.vocabulary().later(), options);
     let mut grower = Grower { table, guard, next: encoder.vocabulary().len() as TokenId };
-    let mut grown = Vec::new();
+    let mut grown = grower.add_characters(encoder.vocabulary(), options);
+    let mut heap = candidates(&grower.table.words, encoder.vocabulary().later(), options);
     while grown.len() < options.count {
         let Some((_, Reverse(candidate))) = heap.pop() else { break };
         let Some(token) = new_token(encoder.vocabulary(), removed, candidate) else { continue };
@@ -79,12 +82,14 @@ type Heap<'a> = BinaryHeap<(u64, Reverse<Candidate<'a>>)>;
 /// The candidate as a token; None if it would read as another one, or is one that words may not match.
 fn new_token(vocabulary: &Vocabulary, removed: &[TokenId], (surface, position): Candidate) -> Option<String> {
     let surface = String::from_utf8_lossy(surface);
-    let token = match position {
-        Position::Initial => surface.to_string(),
-        Position::Continuation => format!("{}{surface}", vocabulary.continuation_prefix()),
-    };
+    let token = written(vocabulary, &surface, position);
     let kept = vocabulary.id(&token).is_some_and(|id| !removed.contains(&id));
     (!kept && vocabulary.split_surface(&token) == (&surface, position)).then_some(token)
+}
+
+fn written(vocabulary: &Vocabulary, surface: &str, position: Position) -> String {
+    let prefix = if position == Position::Continuation { vocabulary.continuation_prefix() } else { "" };
+    format!("{prefix}{surface}")
 }
 
 /// All runs of pieces, with the tokens they would save if no two of them overlapped.
@@ -168,11 +173,30 @@ impl<'a> Table<'a> {
     fn accept(&mut self, candidate: Candidate, id: TokenId) {
         let changed = self.changed(candidate);
         self.words.insert(candidate.1, candidate.0, id);
+        self.update(changed);
+    }
+
+    fn update(&mut self, changed: impl IntoIterator<Item = u32>) {
         for i in changed {
             self.words.update(i, |_, _, _| ());
             self.note(i);
         }
     }
+
+    /// Words that are unknown although they are not too long.
+    fn unknown(&self) -> Vec<u32> {
+        let words = &self.words;
+        (0..words.counts.len() as u32).filter(|&i| words.is_broken(i) && words.has_room(i)).collect()
+    }
+}
+
+/// Positions in which a character has no token; `later` is the one after another token.
+fn missing(trie: &Trie, later: Position, surface: &[u8]) -> Vec<Position> {
+    let missing = |position: &Position| trie.longest(*position, surface).is_none_or(|(_, len)| len < surface.len());
+    let mut positions = vec![Position::Initial, later];
+    positions.dedup();
+    positions.retain(missing);
+    positions
 }
 
 fn first_char(bytes: &[u8]) -> Option<char> {
@@ -186,6 +210,44 @@ struct Grower<'a> {
 }
 
 impl Grower<'_> {
+    /// Adds characters that make words unknown, in each position that they lack, the most frequent first.
+    fn add_characters(&mut self, vocabulary: &Vocabulary, options: Options) -> Vec<Grown> {
+        let unknown = self.table.unknown();
+        let mut uses: HashMap<char, u64, RandomState> = HashMap::default();
+        for &i in &unknown {
+            let characters: HashSet<char, RandomState> = self.table.words.counts.word(i as usize).chars().collect();
+            characters.into_iter().for_each(|c| *uses.entry(c).or_default() += self.table.words.count(i));
+        }
+        let mut uses: Vec<(u64, char)> =
+            uses.into_iter().map(|(c, n)| (n, c)).filter(|(n, _)| *n >= options.min_gain).collect();
+        uses.sort_unstable_by_key(|&(n, c)| (Reverse(n), c));
+        let mut grown = Vec::new();
+        for (gain, character) in uses {
+            let mut bytes = [0; 4];
+            let surface = &*character.encode_utf8(&mut bytes);
+            let lacking = missing(&self.table.words.trie, vocabulary.later(), surface.as_bytes());
+            if lacking.is_empty() || grown.len() + lacking.len() > options.count {
+                continue;
+            }
+            for position in lacking {
+                self.insert((surface.as_bytes(), position));
+                grown.push(Grown { token: written(vocabulary, surface, position), gain });
+            }
+        }
+        self.table.update(unknown);
+        if let Some((table, _)) = &mut self.guard {
+            table.update(table.unknown());
+        }
+        grown
+    }
+
+    fn insert(&mut self, (surface, position): Candidate) {
+        for table in std::iter::once(&mut self.table).chain(self.guard.as_mut().map(|(table, _)| table)) {
+            table.words.insert(position, surface, self.next);
+        }
+        self.next += 1;
+    }
+
     /// The tokens a candidate saves; None if it lengthens the text or makes a word unknown.
     fn gain(&mut self, candidate: Candidate) -> Option<u64> {
         let effect = self.table.effect(candidate, self.next)?;

@@ -61,6 +61,12 @@ impl Paths {
         &self.pieces[start..start + self.lens[i as usize] as usize]
     }
 
+    /// Whether the `i`-th string may have a path at all.
+    pub(crate) fn has_room(&self, i: u32) -> bool {
+        let end = self.starts.get(i as usize + 1).copied().unwrap_or(self.pieces.len());
+        end > self.starts[i as usize]
+    }
+
     /// Replaces a path.
     pub(crate) fn set(&mut self, i: u32, path: &[TokenId]) {
         let start = self.starts[i as usize];
@@ -170,6 +176,11 @@ impl<'a> Segmentation<'a> {
     /// Whether the `i`-th word is unknown.
     pub(crate) fn is_broken(&self, i: u32) -> bool {
         self.broken[i as usize]
+    }
+
+    /// Whether the `i`-th word is short enough to be spelled.
+    pub(crate) fn has_room(&self, i: u32) -> bool {
+        self.paths.has_room(i)
     }
 
     /// Number of tokens that the `i`-th word emits.

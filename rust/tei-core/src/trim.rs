@@ -1,7 +1,8 @@
 //! The order in which tokens are given up: the cheapest first, counted again after each removal.
 //!
-//! A token costs its count times how far the model's input moves: the distance of its row to the length-weighted mean of
-//! the rows that would replace it. The order is total, so its ends are nested vocabularies of every size.
+//! A token costs its count times how far the model's input moves (the distance of its row to the length-weighted mean of
+//! the rows that would replace it) and how much longer it gets. Uses that it took over from tokens given up before move
+//! little: those words read as fragments already. The order is total, so its ends are nested vocabularies of every size.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -51,6 +52,14 @@ impl<'a> Rows<'a> {
         if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
     }
 }
+
+/// What moving a use that a token took over counts, beside one of its own.
+///
+/// Counting both alike keeps good pieces for words that are in pieces anyway, at the expense of whole ones: with 2,000
+/// tokens sentence vectors of tweets are then 13 % further off than after cutting by frequency, with a quarter 5 %.
+const TAKEN_OVER: f64 = 0.25;
+/// What one token more counts, in units of distance.
+const LENGTH: f64 = 0.2;
 
 /// Eight sums side by side, which the compiler makes one register.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -112,13 +121,13 @@ pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, or
             trimmer.spell(id);
         }
         trimmer.remove(id);
-        trimmer.touched.clear();
+        trimmer.push_touched();
     }
     trimmer.trimmed
 }
 
-/// Order of removal: whether words would break, bits of the cost, count, later id first, and the entry's version.
-type Key = (bool, u64, u64, Reverse<TokenId>, u32);
+/// Order of removal: whether words would break, bits of the cost, count, later id first.
+type Key = (bool, u64, u64, Reverse<TokenId>);
 
 struct Trimmer<'a> {
     vocabulary: &'a Vocabulary,
@@ -129,13 +138,18 @@ struct Trimmer<'a> {
     spellings: Paths,
     spelled_by: Users,
     spellable: Vec<bool>,
-    /// Cost of one occurrence.
-    factors: Vec<f64>,
-    versions: Vec<u32>,
+    /// How often each token was emitted before any went.
+    own: Vec<u64>,
+    /// Cost of a use of its own, and of one taken over.
+    factors: Vec<[f64; 2]>,
     /// Tokens that are still to go; others are not in the heap.
     pending: Vec<bool>,
+    /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up.
     heap: BinaryHeap<Reverse<Key>>,
+    /// The least entry of each token in the heap; others are left over.
+    queued: Vec<Option<Key>>,
     touched: Vec<TokenId>,
+    is_touched: Vec<bool>,
     scratch: Vec<TokenId>,
     mean: Vec<f32>,
     trimmed: TrimOrder,
@@ -144,7 +158,7 @@ struct Trimmer<'a> {
 impl<'a> Trimmer<'a> {
     fn new(encoder: &'a Encoder, counts: &'a WordCounts, options: Options<'a>) -> Self {
         let (vocabulary, words) = (encoder.vocabulary(), Segmentation::new(encoder, counts, &[]));
-        let size = vocabulary.len();
+        let (size, own) = (vocabulary.len(), words.emitted().to_vec());
         let mut users = Users::new(size);
         (0..counts.len() as u32).for_each(|i| users.note(i, &[], words.paths.get(i)));
         Self {
@@ -155,11 +169,13 @@ impl<'a> Trimmer<'a> {
             spellings: Paths::new(vocabulary.tokens().map(str::len)),
             spelled_by: Users::new(size),
             spellable: vec![false; size],
-            factors: vec![0.0; size],
-            versions: vec![0; size],
+            own,
+            factors: vec![[0.0; 2]; size],
             pending: vec![false; size],
             heap: BinaryHeap::new(),
+            queued: vec![None; size],
             touched: Vec::new(),
+            is_touched: vec![false; size],
             scratch: Vec::new(),
             mean: Vec::new(),
             trimmed: TrimOrder::default(),
@@ -172,11 +188,18 @@ impl<'a> Trimmer<'a> {
             self.spell(id);
             self.push(id);
         }
-        while let Some(Reverse((.., Reverse(id), version))) = self.heap.pop() {
-            if self.pending[id as usize] && self.versions[id as usize] == version {
+        while let Some(Reverse(key)) = self.heap.pop() {
+            let id = key.3.0;
+            if self.queued[id as usize] != Some(key) {
+                continue;
+            }
+            self.queued[id as usize] = None;
+            if self.key(id) == key {
                 self.pending[id as usize] = false;
                 self.remove(id);
                 self.push_touched();
+            } else {
+                self.push(id);
             }
         }
     }
@@ -189,14 +212,17 @@ impl<'a> Trimmer<'a> {
         for i in self.users.take(id, &self.words.paths) {
             self.words.update(i, |i, before, now| {
                 self.users.note(i, before, now);
-                self.touched.extend(before);
-                self.touched.extend(now);
+                for &token in before.iter().chain(now) {
+                    if !std::mem::replace(&mut self.is_touched[token as usize], true) {
+                        self.touched.push(token);
+                    }
+                }
             });
         }
         for token in self.spelled_by.take(id, &self.spellings) {
             if self.pending[token as usize] {
                 self.spell(token);
-                self.touched.push(token);
+                self.push(token);
             }
         }
         self.trimmed.order.push(id);
@@ -213,39 +239,49 @@ impl<'a> Trimmer<'a> {
         self.spellable[id as usize] = spellable;
         self.spelled_by.note(id, self.spellings.get(id), &self.scratch);
         self.spellings.set(id, &self.scratch);
-        self.factors[id as usize] = if spellable { self.factor(id) } else { 1.0 };
+        self.factors[id as usize] = if spellable { self.factor(id) } else { [1.0; 2] };
     }
 
-    fn factor(&mut self, id: TokenId) -> f64 {
+    fn factor(&mut self, id: TokenId) -> [f64; 2] {
         let pieces = self.spellings.get(id);
-        let Some(rows) = self.rows else { return pieces.len() as f64 - 1.0 };
+        let longer = pieces.len() as f64 - 1.0;
+        let Some(rows) = self.rows else { return [longer; 2] };
         let long = pieces.iter().filter(|&&piece| single_char(self.vocabulary.surface(piece).0).is_none()).count();
         // A wrong longer piece misleads a model more than single characters, which carry little meaning of their own.
-        rows.distance(id, pieces, self.vocabulary, &mut self.mean) * (1.0 + 0.5 * long as f64)
+        let moved = rows.distance(id, pieces, self.vocabulary, &mut self.mean) * (1.0 + 0.5 * long as f64);
+        [moved + LENGTH * longer, TAKEN_OVER * moved + LENGTH * longer]
     }
 
     fn cost(&self, id: TokenId) -> f64 {
-        self.words.emitted()[id as usize] as f64 * self.factors[id as usize]
+        let (uses, [own, taken]) = (self.words.emitted()[id as usize], self.factors[id as usize]);
+        let first = uses.min(self.own[id as usize]);
+        first as f64 * own + (uses - first) as f64 * taken
     }
 
-    fn push(&mut self, id: TokenId) {
-        let i = id as usize;
-        self.versions[i] += 1;
+    fn key(&self, id: TokenId) -> Key {
         // Costs are not negative, so their bits order as they do.
-        let cost = self.cost(id).to_bits();
-        self.heap.push(Reverse((!self.spellable[i], cost, self.words.emitted()[i], Reverse(id), self.versions[i])));
+        let (i, cost) = (id as usize, self.cost(id).to_bits());
+        (!self.spellable[i], cost, self.words.emitted()[i], Reverse(id))
+    }
+
+    /// Puts a token where it belongs; an entry that is too low is renewed when it comes up.
+    fn push(&mut self, id: TokenId) {
+        let key = self.key(id);
+        let queued = &mut self.queued[id as usize];
+        if queued.is_none_or(|queued| key < queued) {
+            *queued = Some(key);
+            self.heap.push(Reverse(key));
+        }
     }
 
     fn push_touched(&mut self) {
         let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        for &id in &touched {
+        for id in touched.drain(..) {
+            self.is_touched[id as usize] = false;
             if self.pending[id as usize] {
                 self.push(id);
             }
         }
-        touched.clear();
         self.touched = touched;
     }
 }

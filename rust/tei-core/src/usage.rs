@@ -2,6 +2,7 @@
 use crate::TokenId;
 use crate::byte_letters;
 use crate::encoder::Encoder;
+use crate::scanner::{Found, Words};
 use crate::segmentation::{Segmentation, char_count, trace_without_itself, trie_without};
 use crate::word_counts::WordCounts;
 
@@ -23,10 +24,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Encodes each distinct word once.
+    /// Encodes each distinct word once, without the tokens `removed`.
     #[must_use]
-    pub fn new(encoder: &Encoder, counts: &WordCounts) -> Self {
-        let segmentation = Segmentation::new(encoder, counts, &[]);
+    pub fn new(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId]) -> Self {
+        let segmentation = Segmentation::new(encoder, counts, removed);
         let sum =
             |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
         // In the bytes scheme a letter is a byte, and characters are those that do not go on with one.
@@ -99,6 +100,26 @@ pub fn spell<T: AsRef<str>>(
         ends.push(pieces.len());
     }
     (pieces, ends)
+}
+
+/// The words that each of some texts is cut into; added tokens are no words.
+#[must_use]
+pub fn split_words<T: AsRef<str>>(encoder: &Encoder, texts: &[T]) -> Vec<Vec<String>> {
+    let words = |text: &T| {
+        let mut words = Collected::default();
+        encoder.with_worker(|worker| encoder.visit_words(std::iter::once(text.as_ref()), worker, &mut words));
+        words.0
+    };
+    texts.iter().map(words).collect()
+}
+
+#[derive(Default)]
+struct Collected(Vec<String>);
+
+impl Words for Collected {
+    fn take(&mut self, found: Found<'_>) {
+        self.0.extend(found.iter().map(|word| String::from_utf8_lossy(word).into_owned()));
+    }
 }
 
 /// Splits counts into a part to decide by and a part of about `share` to check with.

@@ -55,5 +55,5 @@ mod _core {
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]
-    use crate::usage::{alphabet, count_usage, hold_out, spell};
+    use crate::usage::{alphabet, count_usage, hold_out, spell, split_words};
 }

@@ -11,12 +11,18 @@ type Figures<'py> = (Bound<'py, PyArray1<u64>>, u64, u64, u64, u64, u64);
 /// Ids one after the other, and where each token's ids begin, with the end last.
 type Spellings<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
-/// What words emit under the vocabulary of an encoder.
+/// What words emit under the vocabulary of an encoder, without the tokens `removed`.
 #[pyfunction]
-pub fn count_usage<'py>(py: Python<'py>, encoder: &Encoder, counts: &WordCounts) -> Figures<'py> {
-    let usage = py.detach(|| Usage::new(&encoder.core, &counts.core));
+pub fn count_usage<'py>(
+    py: Python<'py>,
+    encoder: &Encoder,
+    counts: &WordCounts,
+    removed: PyReadonlyArray1<'py, u32>,
+) -> PyResult<Figures<'py>> {
+    let removed = removed.as_slice()?;
+    let usage = py.detach(|| Usage::new(&encoder.core, &counts.core, removed));
     let Usage { emitted, words, tokens, unknown_words, characters, bytes } = usage;
-    (emitted.into_pyarray(py), words, tokens, unknown_words, characters, bytes)
+    Ok((emitted.into_pyarray(py), words, tokens, unknown_words, characters, bytes))
 }
 
 /// Marks tokens of one character, in any position, that is common in any text or occurs in the words.
@@ -38,6 +44,12 @@ pub fn spell<'py>(
     let (pieces, ends) = py.detach(|| usage::spell(&encoder.core, removed, &added, &tokens));
     let ends: Vec<i64> = ends.into_iter().map(|end| end as i64).collect();
     Ok((pieces.into_pyarray(py), ends.into_pyarray(py)))
+}
+
+/// The words that each of some texts is cut into.
+#[pyfunction]
+pub fn split_words(py: Python<'_>, encoder: &Encoder, texts: Vec<String>) -> Vec<Vec<String>> {
+    py.detach(|| usage::split_words(&encoder.core, &texts))
 }
 
 /// Splits counts into the larger part and a part of about `share`, the same for the same seed.

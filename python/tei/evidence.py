@@ -1,0 +1,239 @@
+"""What a policy decides by: the words, the order in which tokens can go, and what could come."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tei import _core
+from tei.counts import WordCounts
+from tei.errors import InvalidInputError, MismatchError
+from tei.usage import Usage, check_counts, count_usage
+
+if TYPE_CHECKING:
+    from tei.tokenizer import Tokenizer
+
+__all__ = ["Bounds", "Decision", "Evidence", "TrimOrder"]
+
+Ids = NDArray[np.uint32]
+
+# Fewer uses cannot tell a token from an accident.
+MIN_GAIN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How far `size='auto'` and `grow='auto'` may go; immutable.
+
+    Held-out words are drawn from all texts, so text of its own repeats itself less than they do and grows about a third
+    more than they say: the default leaves room for that within 3 %.
+
+    Attributes:
+        token_growth: Greatest share by which trimming may lengthen held-out text.
+        drift: Greatest mean cost of a held-out token: how far trimming moves the model's input, 0 to about 2; only with
+            weights.
+        unknown_words: Greatest share of held-out words that trimming may make unknown.
+        held_out_share: Share of the counts that is held out if the caller gives no held-out text.
+        grow_share: Greatest share of new tokens among those kept.
+        grow_gain: A new token must save this share of all tokens.
+        max_pieces: Greatest number of pieces that become one token.
+        base_change: Greatest share of the base text's tokens that one new token may change.
+        base_words: So many of the base text's most frequent words must not become longer.
+    """
+
+    token_growth: float = 0.022
+    drift: float = 0.03
+    unknown_words: float = 1e-4
+    held_out_share: float = 0.2
+    grow_share: float = 0.25
+    grow_gain: float = 1 / 20_000
+    max_pieces: int = 6
+    base_change: float = 0.005
+    base_words: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Checks that all are numbers that can bound something."""
+        for name, value in vars(self).items():
+            if not value >= 0 or (name == "held_out_share" and not 0 < value < 1):
+                msg = f"bound {name} is {value}, must be at least 0, and held_out_share between 0 and 1"
+                raise InvalidInputError(msg)
+
+
+@dataclass(frozen=True)
+class TrimOrder:
+    """Tokens in the order in which they are given up, the cheapest first, and the state after each.
+
+    Attributes:
+        order: uint32 `[n]`, ids.
+        uses: uint64 `[n]`, how often each was emitted just before it went.
+        costs: float64 `[n]`, its cost then.
+        tokens: uint64 `[n]`, tokens that the words emit after it is gone.
+        unknown_words: uint64 `[n]`, occurrences of unknown words after it is gone.
+    """
+
+    order: Ids
+    uses: NDArray[np.uint64]
+    costs: NDArray[np.float64]
+    tokens: NDArray[np.uint64]
+    unknown_words: NDArray[np.uint64]
+
+    def column(self, name: str, start: float) -> NDArray[Any]:
+        """A column with the state before the first token went in front."""
+        values = getattr(self, name)
+        return np.concatenate([np.array([start], values.dtype), values])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a policy decided: tokens with the reason for each, which may be empty where counting explains it.
+
+    Attributes:
+        drop: Tokens to drop.
+        add: Tokens to add, or to take back if they are dropped too.
+    """
+
+    drop: Mapping[str, str]
+    add: Mapping[str, str]
+
+    @classmethod
+    def of(cls, drop: Iterable[str] = (), add: Iterable[str] = ()) -> "Decision":
+        """A decision from tokens alone, or from mappings from token to reason."""
+        parts = [part if isinstance(part, Mapping) else dict.fromkeys(part, "") for part in (drop, add)]
+        return cls(*parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a policy decides by; immutable.
+
+    Attributes:
+        tokenizer: Whose vocabulary to change.
+        counts: Words of the data.
+        protected: For each protected token, why; policies must not drop them.
+        rows: float32 `[vocab_size or more, dim]`, the model's embedding rows, if there are any.
+        held_out: Words of other text of the same kind, if there are any.
+        base: Words of text that new tokens must leave as it is, if there are any.
+        bounds: How far choices that are left to the policy may go.
+    """
+
+    tokenizer: "Tokenizer"
+    counts: WordCounts
+    protected: Mapping[str, str]
+    rows: NDArray[np.float32] | None = None
+    held_out: WordCounts | None = None
+    base: WordCounts | None = None
+    bounds: Bounds = Bounds()
+
+    @classmethod
+    def gather(
+        cls,
+        tokenizer: "Tokenizer",
+        counts: WordCounts,
+        *,
+        weights: Any = None,
+        protect: Iterable[str] = (),
+        held_out: WordCounts | None = None,
+        base: WordCounts | None = None,
+        bounds: Bounds | None = None,
+    ) -> "Evidence":
+        """Checks that everything belongs to the tokenizer; see `plan_resize`."""
+        for name, words in (("counts", counts), ("held_out", held_out), ("base", base)):
+            if words is not None:
+                check_counts(tokenizer, words, name)
+        protected, rows = _protected(tokenizer, counts, protect), _rows(tokenizer, weights)
+        return cls(tokenizer, counts, protected, rows, held_out, base, bounds or Bounds())
+
+    def with_counts(self, counts: WordCounts) -> "Evidence":
+        """The same with other words."""
+        check_counts(self.tokenizer, counts)
+        return replace(self, counts=counts)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What the words emit."""
+        return count_usage(self.tokenizer, self.counts)
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Which tokens are protected, bool `[vocab_size]`."""
+        mask = np.zeros(self.tokenizer.vocab_size, dtype=bool)
+        mask[[self.tokenizer.vocab[token] for token in self.protected]] = True
+        return mask
+
+    @cached_property
+    def trim(self) -> TrimOrder:
+        """All unprotected tokens, the cheapest first."""
+        return TrimOrder(*_core.trim_order(self.tokenizer.encoder, self.counts.core, self.mask, self.rows))
+
+    def cheapest(self, size: int) -> Ids:
+        """Ids of the tokens to drop so that `size` are left, the cheapest first."""
+        return self.trim.order[: self.tokenizer.vocab_size - size]
+
+    def names(self, ids: Ids) -> list[str]:
+        """Tokens of ids."""
+        return [self.tokenizer.tokens[i] for i in ids.tolist()]
+
+    def grown(self, dropped: Ids, count: int, *, min_gain: int = MIN_GAIN) -> Mapping[str, int]:
+        """At most `count` tokens that pay once others are dropped, the most useful first.
+
+        Returns:
+            For each token what it saves: tokens, or for a character unknown words. Some may be among the dropped.
+        """
+        found = _core.grow(
+            self.tokenizer.encoder,
+            self.counts.core,
+            dropped,
+            count=count,
+            min_gain=min_gain,
+            max_pieces=self.bounds.max_pieces,
+            base=None if self.base is None else self.base.core,
+            max_changed=self.bounds.base_change,
+            keep_top=self.bounds.base_words,
+        )
+        return dict(found)
+
+    def worthwhile(self, dropped: Ids) -> Mapping[str, int]:
+        """All tokens that pay within the bounds once others are dropped."""
+        count = int(self.bounds.grow_share * (self.tokenizer.vocab_size - len(dropped)))
+        return self.grown(dropped, count, min_gain=max(MIN_GAIN, round(self.usage.tokens * self.bounds.grow_gain)))
+
+
+def _rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | None:
+    if weights is None:
+        return None
+    try:
+        rows = np.ascontiguousarray(weights, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        msg = f"weights are {type(weights).__name__}, not an array of numbers: {error}"
+        raise InvalidInputError(msg) from error
+    if rows.ndim != 2 or rows.shape[1] == 0 or rows.shape[0] < tokenizer.vocab_size:
+        msg = f"weights have shape {rows.shape}, need ({tokenizer.vocab_size} or more, dim): give the embedding matrix"
+        raise MismatchError(msg)
+    return rows
+
+
+def _protected(tokenizer: "Tokenizer", counts: WordCounts, protect: Iterable[str]) -> Mapping[str, str]:
+    alphabet = np.flatnonzero(_core.alphabet(tokenizer.encoder, counts.core)).tolist()
+    protected = {tokenizer.tokens[i]: "characters of the text or common in any" for i in alphabet}
+    protected |= dict.fromkeys(protect, "asked for with protect")
+    protected |= {token.content: "declared added tokens" for token in tokenizer.spec.added_tokens}
+    protected |= dict.fromkeys(tokenizer.special_tokens, "special tokens")
+    for token in protected:
+        if token not in tokenizer.vocab:
+            msg = f"protected token {token!r} is not in the vocabulary: give tokens as they stand there, '##' included"
+            raise MismatchError(msg)
+    return protected
+
+
+def explain_protected(protected: Mapping[str, str]) -> str:
+    """How many tokens are protected for which reason, with examples."""
+    return "; ".join(_groups(protected))
+
+
+def _groups(protected: Mapping[str, str]) -> Iterator[str]:
+    for cause in dict.fromkeys(protected.values()):
+        tokens = [token for token, why in protected.items() if why == cause]
+        yield f"{len(tokens)} {cause} ({' '.join(tokens[:5])}{' …' if len(tokens) > 5 else ''})"

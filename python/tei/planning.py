@@ -1,0 +1,189 @@
+"""From what a policy decided to a `ResizePlan`: rows of new tokens, the way back, reasons, curve."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tei import _core
+from tei.counts import WordCounts
+from tei.errors import InvalidInputError, MismatchError
+from tei.evidence import Bounds, Evidence, Ids
+from tei.plan import ResizePlan
+from tei.policy import Auto, Policy
+from tei.reasons import reasons_to_drop
+from tei.sizing import Size
+from tei.vocabulary import fingerprint
+
+if TYPE_CHECKING:
+    from tei.tokenizer import Tokenizer
+
+__all__ = ["plan_resize"]
+
+Rows = tuple[NDArray[Any], NDArray[Any]]
+
+# Smooth inverse frequency (Arora et al. 2017): pieces that occur everywhere say little about a new token.
+INVERSE_FREQUENCY = 1e-3
+
+
+def plan_resize(
+    tokenizer: "Tokenizer",
+    counts: WordCounts,
+    *,
+    size: Size = "auto",
+    grow: Any = 0,
+    policy: Policy | None = None,
+    weights: Any = None,
+    protect: Iterable[str] = (),
+    held_out: WordCounts | None = None,
+    base: WordCounts | None = None,
+    bounds: Bounds | None = None,
+    pad_to_multiple_of: int | None = None,
+) -> ResizePlan:
+    """Plans which tokens go, and which come, so that a vocabulary fits words.
+
+    Never dropped: special tokens, declared added tokens, `protect`, and tokens of one character that occurs in the counts
+    or is common anywhere (Latin-1 and general punctuation). A token costs its count times the distance of its row to the
+    length-weighted mean of the rows that replace it, plus a fifth for each token that text gets longer, counted again
+    after each removal; uses taken over from dropped tokens move a quarter as much. Without weights it costs the tokens
+    it saves.
+
+    Args:
+        tokenizer: Whose vocabulary to change.
+        counts: Words of the data, counted by the tokenizer's scheme.
+        size: Number of tokens to keep, `auto`: as few as the bounds allow on held-out words, or a `Budget`.
+        grow: Number of tokens to add after that, or `auto`: as many as pay. Where the words offer fewer new tokens, the
+            dearest of the dropped ones come back.
+        policy: Decides instead of `size` and `grow`.
+        weights: Embedding rows in id order, `[n, dim]` with `n` at least the number of tokens; any array of numbers.
+        protect: Tokens to keep in any case.
+        held_out: Words of other text of the same kind; a part of `counts` is set aside if None.
+        base: Words of text that new tokens must leave as it is, see `Bounds`.
+        bounds: How far `auto` may go.
+        pad_to_multiple_of: The new size is a multiple of this, if the vocabulary has tokens enough: the dearest of the
+            dropped ones stay.
+
+    Returns:
+        The plan. Its curve has a row for each possible size: `size`, `tokens`, `unknown_words` and, with weights, `drift`
+        (mean cost of a token so far) and `parameters` (of the embedding).
+
+    Raises:
+        EmptySourceError: If there is no word in the counts.
+        InvalidInputError: If an option cannot be used.
+        MismatchError: If counts, weights or protected tokens do not belong to the tokenizer, or a policy drops a
+            protected or unknown token.
+        SizeError: If the size is below what is protected or above the vocabulary, or a budget cannot be met.
+    """
+    evidence = Evidence.gather(
+        tokenizer, counts, weights=weights, protect=protect, held_out=held_out, base=base, bounds=bounds
+    )
+    if policy is not None and (size, grow) != ("auto", 0):
+        msg = f"size {size!r} and grow {grow!r} are given beside a policy: give them to the policy, as Auto(size, grow)"
+        raise InvalidInputError(msg)
+    decision = (policy or Auto(size, grow)).decide(evidence)
+    _check_drop(evidence, decision.drop)
+    drop = {token: why for token, why in decision.drop.items() if token not in decision.add}
+    add = {token: why for token, why in decision.add.items() if token not in tokenizer.vocab}
+    if pad_to_multiple_of is not None:
+        drop = _rounded(evidence, drop, len(add), pad_to_multiple_of)
+    return _Draft(evidence, drop, add).plan()
+
+
+def _check_drop(evidence: Evidence, drop: Mapping[str, str]) -> None:
+    for token in drop:
+        if token not in evidence.tokenizer.vocab:
+            msg = f"the policy drops {token!r}, which is not in the vocabulary: give tokens as they stand there"
+            raise MismatchError(msg)
+        if token in evidence.protected:
+            msg = f"the policy drops {token!r}, which is protected ({evidence.protected[token]}): leave it out"
+            raise MismatchError(msg)
+
+
+def _rounded(evidence: Evidence, drop: Mapping[str, str], added: int, multiple: int) -> dict[str, str]:
+    """Fewer tokens to drop, so that the size is a multiple."""
+    if isinstance(multiple, bool) or not isinstance(multiple, int | np.integer) or multiple < 1:
+        msg = f"pad_to_multiple_of is {multiple!r}, must be a whole number from 1 on"
+        raise InvalidInputError(msg)
+    lacking = -(evidence.tokenizer.vocab_size - len(drop) + added) % int(multiple)
+    dearest = (token for token in reversed(evidence.names(evidence.trim.order)) if token in drop)
+    stay = set(itertools.islice(dearest, lacking))
+    return {token: why for token, why in drop.items() if token not in stay}
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What has been decided, on its way to a plan."""
+
+    evidence: Evidence
+    drop: Mapping[str, str]
+    add: Mapping[str, str]
+
+    def plan(self) -> ResizePlan:
+        tok = self.evidence.tokenizer
+        dropped = np.array(sorted(tok.vocab[token] for token in self.drop), dtype=np.uint32)
+        added = list(self.add)
+        target = [token for token in tok.tokens if token not in self.drop] + added
+        return ResizePlan.from_tokens(
+            tok.tokens,
+            target,
+            added=self._added(added),
+            dropped=self._dropped(dropped, added),
+            source_fingerprint=tok.fingerprint,
+            target_fingerprint=fingerprint(target, tok.scheme.to_json()),
+            reasons=self._reasons(),
+            curve=self._curve(),
+        )
+
+    def _added(self, added: list[str]) -> Mapping[str, Rows]:
+        """Pieces of the vocabulary before, by length and smooth inverse frequency."""
+        usage = self.evidence.usage
+        share = usage.token_counts / usage.tokens
+        importance = self._lengths() * (INVERSE_FREQUENCY / (INVERSE_FREQUENCY + share))
+        pieces, ends = _core.spell(self.evidence.tokenizer.encoder, np.zeros(0, np.uint32), [], added)
+        return _weighted(added, pieces, ends, importance)
+
+    def _dropped(self, dropped: Ids, added: list[str]) -> Mapping[str, Rows]:
+        """Pieces of the vocabulary after, by length."""
+        tok, names = self.evidence.tokenizer, self.evidence.names(dropped)
+        pieces, ends = _core.spell(tok.encoder, dropped, added, names)
+        new_ids = np.full(tok.vocab_size + len(added), -1, dtype=np.int64)
+        keeps = np.ones(len(new_ids), bool)
+        keeps[dropped] = False
+        new_ids[keeps] = np.arange(keeps.sum())
+        lengths = np.concatenate([self._lengths(), self._lengths(added)])
+        return _weighted(names, new_ids[pieces], ends, lengths[keeps])
+
+    def _lengths(self, tokens: Iterable[str] | None = None) -> NDArray[np.float64]:
+        """Characters that tokens spell."""
+        tok = self.evidence.tokenizer
+        prefix, names = tok.scheme.continuation_prefix, tok.tokens if tokens is None else tokens
+        return np.array([len(t.removeprefix(prefix)) or len(t) or 1 for t in names], dtype=np.float64)
+
+    def _reasons(self) -> Mapping[str, str]:
+        found = reasons_to_drop(self.evidence, [token for token, why in self.drop.items() if not why])
+        return {**self.drop, **found, **{token: why or "added" for token, why in self.add.items()}}
+
+    def _curve(self) -> Mapping[str, NDArray[Any]]:
+        usage, trim, rows = self.evidence.usage, self.evidence.trim, self.evidence.rows
+        size = self.evidence.tokenizer.vocab_size - np.arange(len(trim.order) + 1)
+        curve: dict[str, NDArray[Any]] = {
+            "size": size,
+            "tokens": trim.column("tokens", usage.tokens).astype(np.int64),
+            "unknown_words": trim.column("unknown_words", usage.unknown_words).astype(np.int64),
+        }
+        if rows is not None:
+            curve["drift"] = np.cumsum(trim.column("costs", 0.0)) / usage.tokens
+            curve["parameters"] = size * rows.shape[1]
+        return curve
+
+
+def _weighted(names: list[str], pieces: NDArray[Any], ends: NDArray[Any], importance: Any) -> Mapping[str, Rows]:
+    """Convex weights of each token's pieces, in the order of its spelling."""
+    weights = importance[pieces]
+    if names:
+        weights /= np.repeat(np.add.reduceat(weights, ends[:-1]), np.diff(ends))
+    spans = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
+    return {name: (pieces[span], weights[span]) for name, span in zip(names, spans, strict=True)}
