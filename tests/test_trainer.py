@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
+import slow_selection
 from tei import _core
 from tei.counts import WordCounts, count_words
 from tei.errors import EmptySourceError, InvalidInputError, MismatchError, SizeError, VocabularyError
@@ -26,25 +27,37 @@ def largest(counts, **options):
     """The greatest vocabulary that the counts offer."""
     with pytest.raises(SizeError, match="cannot be filled") as caught:
         train_spec(counts, vocab_size=1_000_000, **options)
+    return _offered(caught)
+
+
+def _offered(caught):
     return int(str(caught.value).split("the words offer ")[1].split()[0])
+
+
+def train(counts, size, *, quality=False, min_count=1, special=("[UNK]", "b"), prefix="##", max_chars=100, **limits):
+    return _core.train(
+        WordCounts.from_mapping(counts).core,
+        Scheme.bert().rules,
+        vocab_size=size,
+        min_count=min_count,
+        special_tokens=list(special),
+        required_tokens=[],
+        continuation_prefix=prefix,
+        max_word_chars=max_chars,
+        quality=quality,
+        **limits,
+    )
 
 
 @given(word_counts, st.integers(1, 4), st.floats(0, 1), st.integers(1, 9), st.sampled_from(["@@", "##", "#", "a"]))
 def test_equals_its_slow_twin(counts, min_count, share, max_chars, prefix):
+    options = {"min_count": min_count, "special": ["[UNK]", "b"], "prefix": prefix, "max_chars": max_chars}
+
     def fast(size):
-        return _core.train(
-            WordCounts.from_mapping(counts).core,
-            vocab_size=size,
-            min_count=min_count,
-            special_tokens=["[UNK]", "b"],
-            continuation_prefix=prefix,
-            max_word_chars=max_chars,
-        )
+        return [token for token, *_ in train(counts, size, **options)]
 
     def slow(size):
-        return reference.train(
-            counts, vocab_size=size, min_count=min_count, special=["[UNK]", "b"], prefix=prefix, max_chars=max_chars
-        )
+        return reference.train(counts, vocab_size=size, alone="#漢", **options)
 
     least, most = len(slow(0)), len(slow(10_000))
     size = least + round(share * (most - least))
@@ -53,6 +66,26 @@ def test_equals_its_slow_twin(counts, min_count, share, max_chars, prefix):
         fast(most + 1)
     with pytest.raises(SizeError, match=f"at least {least}"):
         fast(least - 1)
+
+
+@given(
+    st.dictionaries(st.text("ab#é", min_size=1, max_size=9), st.integers(1, 40), min_size=1, max_size=15),
+    st.floats(0, 1),
+    st.sampled_from([3, 6, 100]),
+)
+def test_choosing_equals_its_slow_twin(counts, share, max_bytes):
+    options = {"min_count": 1, "special": ["[UNK]", "b"], "prefix": "##", "max_chars": 100, "alone": "#"}
+    with pytest.raises(SizeError) as caught:
+        train(counts, 10_000, max_token_bytes=max_bytes)
+    merges = [token for token, *_ in train(counts, _offered(caught), max_token_bytes=max_bytes)]
+    base = reference.train(counts, vocab_size=0, **options)
+    size = round(share * (len(merges) - len(base)))
+    induced = train(counts, len(base) + size, max_token_bytes=max_bytes, quality=True)
+    assert [token for token, *_ in induced[: len(base)]] == base
+    chosen = slow_selection.select(
+        counts, size=size, kept=base, candidates=merges[len(base) : 2 * (len(base) + size)], max_bytes=max_bytes
+    )
+    assert [(token, *numbers) for token, _, *numbers in induced[len(base) :]] == chosen
 
 
 def test_neither_order_of_words_nor_threads_matter():

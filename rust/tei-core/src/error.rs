@@ -53,15 +53,18 @@ pub enum Error {
     #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
     NoWords,
     /// Sums of counts do not fit into 64 bits.
-    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
+    #[error("the counted words have {bytes} bytes in all, more than {limit}: scale the counts down")]
     CountsTooLarge {
         /// Bytes of all occurrences of all words.
         bytes: u128,
+        /// Most that can be summed up.
+        limit: u64,
     },
     /// The vocabulary asked for cannot hold what it must.
     #[error(
-        "a vocabulary of {size} tokens cannot hold {special} special tokens and {characters} characters in both \
-         position classes: ask for at least {minimum}, or raise min_count to drop rare characters"
+        "a vocabulary of {size} tokens cannot hold {special} special tokens, {required} required ones, and {characters} \
+         characters in the position classes they occur in: ask for at least {minimum}, or raise min_count or lower \
+         limit_alphabet to drop rare characters"
     )]
     VocabularyTooSmall {
         /// Size asked for.
@@ -72,6 +75,8 @@ pub enum Error {
         characters: usize,
         /// Number of special tokens.
         special: usize,
+        /// Number of required tokens.
+        required: usize,
     },
     /// The words do not offer as many tokens as asked for.
     #[error(

@@ -21,6 +21,7 @@ pub mod rows;
 pub mod rules;
 pub mod scanner;
 pub mod segmentation;
+pub mod selection;
 pub mod span;
 pub mod splits;
 pub mod steps;

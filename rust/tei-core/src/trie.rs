@@ -37,7 +37,7 @@ pub struct Trie {
 }
 
 /// A key to place: its bytes and its id.
-type Key<'t> = (&'t [u8], TokenId);
+pub(crate) type Key<'t> = (&'t [u8], TokenId);
 
 impl Trie {
     /// The trie of a whole vocabulary.
@@ -48,7 +48,12 @@ impl Trie {
             let (surface, position) = vocabulary.surface(id);
             keys[root(position) as usize].push((surface.as_bytes(), id));
         }
-        let mut trie = Self { prefix: vocabulary.continuation_prefix().as_bytes().into(), ..Self::empty() };
+        Self::of_keys(&keys, vocabulary.continuation_prefix())
+    }
+
+    /// The trie of surfaces, none of them empty or given twice, by position class.
+    pub(crate) fn of_keys(keys: &[Vec<Key>; 2], continuation_prefix: &str) -> Self {
+        let mut trie = Self { prefix: continuation_prefix.as_bytes().into(), ..Self::empty() };
         for (root, keys) in keys.iter().enumerate() {
             let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
             sorted.sort_unstable();

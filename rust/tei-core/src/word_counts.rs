@@ -69,7 +69,7 @@ impl WordCounts {
 
     /// Words with their counts, most frequent first.
     #[must_use]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> + Clone {
         (0..self.len()).map(|i| (self.word(i), self.count(i)))
     }
 
