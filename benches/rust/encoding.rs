@@ -5,8 +5,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tei_benches::{UNCASED, added_tokens, encoder, lines, vocabulary};
+use tei_benches::{UNCASED, added_tokens, encoder, lines, uncased, vocabulary};
 use tei_core::added_tokens::AddedTokens;
+use tei_core::machine::Baseline;
 use tei_core::packed::PackedWord;
 use tei_core::scanner::{Found, Scanner, Scratch, Words};
 use tei_core::trie::Trie;
@@ -61,7 +62,7 @@ fn words(kind: &str) -> Vec<String> {
 
 fn cache(criterion: &mut Criterion) {
     let words: Vec<_> = words("English").iter().filter_map(|word| PackedWord::new(word.as_bytes())).collect();
-    let mut cache = WordCache::new(16, 1);
+    let mut cache = WordCache::new(16, 1, 1 << 16);
     for &word in &words {
         let place = cache.prefetch(word);
         cache.insert(word, place, &[1, 2]);
@@ -69,7 +70,9 @@ fn cache(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cache");
     group.throughput(Throughput::Elements(words.len() as u64));
     group.bench_function("hits", |bencher| {
-        bencher.iter(|| words.iter().filter(|word| cache.get(**word, cache.prefetch(**word)).is_some()).count());
+        bencher.iter(|| {
+            words.iter().filter(|word| cache.get::<Baseline>(**word, cache.prefetch(**word)).is_some()).count()
+        });
     });
     group.finish();
 }
@@ -94,7 +97,7 @@ fn trie(criterion: &mut Criterion) {
 
 fn added(criterion: &mut Criterion) {
     for count in [5, 500] {
-        let added = AddedTokens::new(added_tokens(count), UNCASED).expect("sound tokens");
+        let added = AddedTokens::new(added_tokens(count), &uncased()).expect("sound tokens");
         each_kind(criterion, &format!("added tokens, {count}"), |lines| {
             for line in lines {
                 added.split_raw(line, |segment| {

@@ -4,11 +4,20 @@ use std::collections::BTreeSet;
 use tei_core::added_tokens::AddedToken;
 use tei_core::encoder::Encoder;
 use tei_core::normalizer::Normalizer;
+use tei_core::rules::Rules;
+use tei_core::splits::Splitter;
+use tei_core::steps::Step;
 use tei_core::vocabulary::Vocabulary;
 
 /// BERT's normalization with lower case.
 pub const UNCASED: Normalizer =
     Normalizer { clean_text: true, split_ideographs: true, strip_accents: true, lowercase: true };
+
+/// The rules of uncased BERT.
+#[must_use]
+pub fn uncased() -> Rules {
+    Rules::new(vec![Step::Bert(UNCASED)], Splitter::bert())
+}
 
 const WORDS: usize = 30_000;
 
@@ -72,7 +81,7 @@ fn word(rank: usize) -> String {
 /// If the vocabulary is refused, which no text can bring about.
 #[must_use]
 pub fn encoder(added: Vec<AddedToken>) -> Encoder {
-    Encoder::new(vocabulary(), UNCASED, added, 100).expect("a sound vocabulary")
+    Encoder::new(vocabulary(), uncased(), added, 100).expect("a sound vocabulary")
 }
 
 /// The vocabulary of [`encoder`].

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
+use crate::machine::{Baseline, Machine};
 use crate::normalizer::{AlignedChar, flatten};
 use crate::packed::PackedWord;
 use crate::rules::Rules;
@@ -38,8 +39,15 @@ pub struct Encoder {
 pub struct Worker {
     cache: WordCache,
     scratch: Scratch,
-    keys: Vec<(PackedWord, u32)>,
+    asked: Asked,
     pieces: Vec<TokenId>,
+}
+
+/// Words whose place in the cache has been asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    keys: Vec<PackedWord>,
+    places: Vec<u32>,
 }
 
 impl Encoder {
@@ -114,9 +122,9 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
         ends: &mut Vec<i64>,
     ) {
-        let Worker { cache, scratch, keys, pieces } = worker;
-        let row = ids.len();
-        let mut emit = Emit { encoder: self, cache, keys, pieces, ids, ends, limit, row };
+        let Worker { cache, scratch, asked, pieces } = worker;
+        let (row, lookup) = (ids.len(), Lookup { encoder: self, cache, pieces });
+        let mut emit = Emit { lookup, asked, ids, ends, limit, row };
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
             Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
@@ -266,7 +274,7 @@ impl Worker {
         Self {
             cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size),
             scratch: Scratch::default(),
-            keys: Vec::new(),
+            asked: Asked::default(),
             pieces: Vec::new(),
         }
     }
@@ -278,12 +286,10 @@ enum Run<'i, 't> {
     Marked(&'t str),
 }
 
-/// Looks words up and writes their ids.
+/// Writes the ids of words.
 struct Emit<'a> {
-    encoder: &'a Encoder,
-    cache: &'a mut WordCache,
-    keys: &'a mut Vec<(PackedWord, u32)>,
-    pieces: &'a mut Vec<TokenId>,
+    lookup: Lookup<'a>,
+    asked: &'a mut Asked,
     ids: &'a mut Vec<TokenId>,
     ends: &'a mut Vec<i64>,
     /// How many ids of each text are asked for.
@@ -293,27 +299,20 @@ struct Emit<'a> {
 }
 
 impl Words for Emit<'_> {
-    #[inline(always)]
     fn take(&mut self, found: Found<'_>) {
+        self.take_on::<Baseline>(found);
+    }
+
+    #[inline(always)]
+    fn take_on<M: Machine>(&mut self, found: Found<'_>) {
         // All are asked for before the first is needed: by then its memory has arrived.
-        if self.keys.len() < found.len() {
-            self.keys.resize(found.len(), (PackedWord::LONG, 0));
-        }
-        for (i, waiting) in self.keys[..found.len()].iter_mut().enumerate() {
-            let key = found.packed(i);
-            let place = if key == PackedWord::LONG {
-                found.wide(i).map_or(0, |wide| self.cache.prefetch_wide(wide))
-            } else {
-                self.cache.prefetch(key)
-            };
-            *waiting = (key, place);
-        }
+        self.asked.ask::<M>(found, self.lookup.cache);
         let mut next = 0;
         for &end in found.texts() {
-            next = self.emit(found, next, end);
+            next = self.emit::<M>(found, next, end);
             self.end_row();
         }
-        self.emit(found, next, u32::MAX);
+        self.emit::<M>(found, next, u32::MAX);
     }
 
     fn is_full(&self) -> bool {
@@ -321,7 +320,25 @@ impl Words for Emit<'_> {
     }
 
     fn longest(&self) -> usize {
-        4 * (self.encoder.max_word_chars + 1)
+        4 * (self.lookup.encoder.max_word_chars + 1)
+    }
+}
+
+impl Asked {
+    #[inline(always)]
+    fn ask<M: Machine>(&mut self, found: Found<'_>, cache: &WordCache) {
+        if self.keys.len() < found.len() {
+            self.keys.resize(found.len(), PackedWord::LONG);
+            self.places.resize(found.len(), 0);
+        }
+        for (i, (key, place)) in self.keys.iter_mut().zip(&mut self.places).take(found.len()).enumerate() {
+            *key = found.packed::<M>(i);
+            *place = if *key == PackedWord::LONG {
+                found.wide(i).map_or(0, |wide| cache.prefetch_wide(wide))
+            } else {
+                cache.prefetch(*key)
+            };
+        }
     }
 }
 
@@ -335,43 +352,61 @@ impl Emit<'_> {
 
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
-    fn emit(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        let mut out = Out::new(self.ids);
-        while next < found.len() && found.start(next) < end {
-            let (key, place) = self.keys[next];
-            let known = if key == PackedWord::LONG {
-                let ids = found.wide(next).and_then(|word| self.cache.get_wide(word, place));
-                ids.is_some_and(|(ids, count)| out.push(&ids, count))
+    fn emit<M: Machine>(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
+        let starts = found.starts();
+        let (keys, places) = (&self.asked.keys[..starts.len()], &self.asked.places[..starts.len()]);
+        let mut out = Out::new(self.ids, starts.len() - next);
+        while next < starts.len() && starts[next] < end {
+            let (key, place) = (keys[next], places[next]);
+            if key == PackedWord::LONG {
+                let known = found.wide(next).and_then(|word| self.lookup.cache.get_wide(word, place));
+                known.map(|(ids, count)| out.push(ids, count))
             } else {
-                self.cache.get(key, place).is_some_and(|(ids, count)| out.push(ids, count))
-            };
-            if !known {
-                out.close(self.ids);
-                self.miss(key, place, found, next);
-                out = Out::new(self.ids);
+                self.lookup.cache.get::<M>(key, place).map(|(ids, count)| out.push(ids, count))
             }
+            .unwrap_or_else(|| {
+                out.close(self.ids);
+                self.lookup.miss(key, place, found, next, self.ids);
+                out = Out::new(self.ids, starts.len() - next);
+            });
             next += 1;
         }
         out.close(self.ids);
         next
     }
+}
 
+/// Knows the ids of words.
+struct Lookup<'a> {
+    encoder: &'a Encoder,
+    cache: &'a mut WordCache,
+    pieces: &'a mut Vec<TokenId>,
+}
+
+impl Lookup<'_> {
+    /// Appends the ids of a word that is not in its place.
     #[cold]
     #[inline(never)]
-    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
-        let wide = found.wide(i).map(|word| (word, self.cache.prefetch_wide(word)));
-        // A short word of many pieces is among the long ones.
-        if let Some((ids, count)) = wide.and_then(|(word, place)| self.cache.get_wide(word, place)) {
-            return self.ids.extend_from_slice(&ids[..count]);
+    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+        let short = key != PackedWord::LONG;
+        if short && let Some((known, count)) = self.cache.recall(key, place) {
+            return ids.extend_from_slice(&known[..count]);
+        }
+        if short && self.cache.is_elsewhere(key, place) {
+            let known = found.wide(i).and_then(|word| self.cache.get_wide(word, self.cache.prefetch_wide(word)));
+            if let Some((known, count)) = known {
+                return ids.extend_from_slice(&known[..count]);
+            }
         }
         self.pieces.clear();
         self.encoder.encode_word(found.bytes(i), self.pieces);
-        if key != PackedWord::LONG && self.pieces.len() <= INLINE {
+        if short {
             self.cache.insert(key, place, self.pieces);
-        } else if let Some((word, place)) = wide {
-            self.cache.insert_wide(word, place, self.pieces);
         }
-        self.ids.extend_from_slice(self.pieces);
+        if let Some(word) = found.wide(i).filter(|_| !short || self.pieces.len() > INLINE) {
+            self.cache.insert_wide(word, self.cache.prefetch_wide(word), self.pieces);
+        }
+        ids.extend_from_slice(self.pieces);
     }
 }
 
@@ -379,28 +414,23 @@ impl Emit<'_> {
 struct Out {
     ids: *mut TokenId,
     len: usize,
-    /// As long as `len` is at most this, [`WIDEST`] more have room.
-    full: usize,
 }
 
 impl Out {
+    /// With room for `words` words of at most [`WIDEST`] ids.
     #[inline(always)]
-    fn new(ids: &mut Vec<TokenId>) -> Self {
-        ids.reserve(WIDEST);
-        Self { ids: ids.as_mut_ptr(), len: ids.len(), full: ids.capacity() - WIDEST }
+    fn new(ids: &mut Vec<TokenId>, words: usize) -> Self {
+        ids.reserve((words + 1) * WIDEST);
+        Self { ids: ids.as_mut_ptr(), len: ids.len() }
     }
 
-    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`]; false if there is no room.
+    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`].
     #[inline(always)]
-    fn push<const N: usize>(&mut self, ids: &[TokenId; N], count: usize) -> bool {
+    fn push<const N: usize>(&mut self, ids: [TokenId; N], count: usize) {
         const { assert!(N <= WIDEST) }
-        if self.len > self.full {
-            return false;
-        }
-        // SAFETY: `WIDEST` places from `len` on are within the capacity.
-        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(*ids) };
+        // SAFETY: the room is for as many words as are asked for, and at most `WIDEST` ids of each.
+        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(ids) };
         self.len += count.min(N);
-        true
     }
 
     #[inline(always)]

@@ -39,7 +39,7 @@ impl Folded {
 
     /// Number of folded bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
@@ -239,10 +239,8 @@ fn push_separated(c: char, space: bool, alone: bool, folded: &mut Folded) {
 fn copy_plain<M: Machine>(text: &[u8], mut at: usize, goal: usize, lowercase: bool, folded: &mut Folded) -> usize {
     while at < text.len() && folded.len < goal {
         let rest = &text[at..];
-        let block = rest.first_chunk::<BLOCK>().map_or_else(|| M::load_padded(rest), |block| *block);
-        let (out, strange) = fold_block(&block, lowercase);
-        folded.bytes[folded.len..folded.len + BLOCK].copy_from_slice(&out);
-        let plain = M::mask(&strange).trailing_zeros() as usize;
+        let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
+        let plain = M::fold(rest, lowercase, out).trailing_zeros() as usize;
         let count = plain.min(rest.len());
         at += count;
         folded.len += count;
@@ -251,19 +249,4 @@ fn copy_plain<M: Machine>(text: &[u8], mut at: usize, goal: usize, lowercase: bo
         }
     }
     at
-}
-
-/// A block in lower case if asked, with white space as blanks, and the highest bit set for each byte that is not plain.
-#[inline(always)]
-fn fold_block(block: &[u8; BLOCK], lowercase: bool) -> ([u8; BLOCK], [u8; BLOCK]) {
-    let case = if lowercase { 0x20 } else { 0 };
-    let (mut out, mut strange) = ([0; BLOCK], [0; BLOCK]);
-    for i in 0..BLOCK {
-        let b = block[i];
-        let white = (b == b'\t') | (b == b'\n') | (b == b'\r');
-        let capital = b.wrapping_sub(b'A') < 26;
-        out[i] = if white { b' ' } else { b | if capital { case } else { 0 } };
-        strange[i] = if white | (b.wrapping_sub(0x20) < 95) { 0 } else { 0xFF };
-    }
-    (out, strange)
 }

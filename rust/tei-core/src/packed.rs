@@ -1,7 +1,12 @@
 //! Short words as integers: up to 15 bytes and their length in one `u128`, compared and hashed without a loop.
 
+use crate::machine::{Bytewise, Machine};
+
 /// The longest word, in bytes, that packs.
 pub const MAX_PACKED: usize = 15;
+
+/// Where the length of a packed word begins.
+const LENGTH: u32 = 120;
 
 /// A word of 1 to [`MAX_PACKED`] bytes: its bytes from the lowest on, its length in bits 120 to 123, zero in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,12 +19,9 @@ impl PackedWord {
     /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_PACKED`] and in a text of 16 bytes more.
     #[inline(always)]
     #[must_use]
-    pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        let (low, high) = MASKS.get(len.wrapping_sub(1))?;
-        let block: &[u8; 16] = text.get(at..)?.first_chunk()?;
-        let half = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| block[8 * i + j]));
-        let [low, high] = [half(0) & low, half(1) & high | (len as u64) << 56];
-        Some(Self(u128::from(low) | u128::from(high) << 64))
+    pub fn read<M: Machine>(text: &[u8], at: usize, len: usize) -> Option<Self> {
+        let block = text.get(at..)?.first_chunk()?;
+        (1..=MAX_PACKED).contains(&len).then(|| Self(M::first(block, len) | (len as u128) << LENGTH))
     }
 
     /// Packs a word, or says that it is too long (or empty).
@@ -27,7 +29,7 @@ impl PackedWord {
     pub fn new(word: &[u8]) -> Option<Self> {
         let mut block = [0; 16];
         block.get_mut(..word.len())?.copy_from_slice(word);
-        Self::read(&block, 0, word.len())
+        Self::read::<Bytewise>(&block, 0, word.len())
     }
 
     /// The integer; never zero.
@@ -40,7 +42,7 @@ impl PackedWord {
     /// Calls `f` with the word's bytes.
     #[inline]
     pub fn with_bytes<R>(self, f: impl FnOnce(&[u8]) -> R) -> R {
-        f(&self.0.to_le_bytes()[..(self.0 >> 120) as usize & 15])
+        f(&self.0.to_le_bytes()[..(self.0 >> LENGTH) as usize & 15])
     }
 }
 
@@ -75,18 +77,6 @@ impl WideWord {
         self.0
     }
 }
-
-/// The bits of the first bytes of a block, for each number of them from 1 on.
-static MASKS: [(u64, u64); MAX_PACKED] = {
-    let mut masks = [(u64::MAX, 0); MAX_PACKED];
-    let mut i = 0;
-    while i < 7 {
-        masks[i] = ((1 << (8 * (i + 1))) - 1, 0);
-        masks[i + 8] = (u64::MAX, masks[i].0);
-        i += 1;
-    }
-    masks
-};
 
 #[cfg(test)]
 mod tests {

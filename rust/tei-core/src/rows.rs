@@ -362,7 +362,7 @@ impl Truncation {
             (_, None) => Ok([self.room, 0]),
             (Strategy::LongestFirst, Some(second)) => Ok(longest_first(first, second, self.room)),
             (Strategy::OnlyFirst, Some(second)) => Ok([left(second)?, second]),
-            (Strategy::OnlySecond, Some(second)) => Ok([first, left(first)?]),
+            (Strategy::OnlySecond, Some(_)) => Ok([first, left(first)?]),
         }
     }
 

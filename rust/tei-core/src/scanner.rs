@@ -20,6 +20,12 @@ pub trait Words {
     /// Takes the next words.
     fn take(&mut self, found: Found<'_>);
 
+    /// The same in a function that is compiled for a machine.
+    #[inline(always)]
+    fn take_on<M: Machine>(&mut self, found: Found<'_>) {
+        self.take(found);
+    }
+
     /// Whether no more words of the text that is under way are wanted.
     fn is_full(&self) -> bool {
         false
@@ -66,11 +72,11 @@ impl<'a> Found<'a> {
         self.starts.is_empty()
     }
 
-    /// Where the `i`-th word begins; ends of texts are counted alike.
+    /// Where each word begins; ends of texts are counted alike.
     #[inline(always)]
     #[must_use]
-    pub fn start(&self, i: usize) -> u32 {
-        self.starts[i]
+    pub fn starts(&self) -> &'a [u32] {
+        self.starts
     }
 
     /// The ends of the texts that end among these words; the words behind the last belong to a text that goes on.
@@ -90,9 +96,9 @@ impl<'a> Found<'a> {
     /// The `i`-th word, packed, or [`PackedWord::LONG`].
     #[inline(always)]
     #[must_use]
-    pub fn packed(&self, i: usize) -> PackedWord {
+    pub fn packed<M: Machine>(&self, i: usize) -> PackedWord {
         let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
-        PackedWord::read(self.folded, start, len).unwrap_or(PackedWord::LONG)
+        PackedWord::read::<M>(self.folded, start, len).unwrap_or(PackedWord::LONG)
     }
 
     /// The `i`-th word, packed wide.
@@ -127,7 +133,7 @@ impl Scratch {
         find::<M>(folded.bytes(), found);
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
-        words.take(Found { folded: folded.with_slack(), starts: found.starts(), ends: found.ends(), texts });
+        words.take_on::<M>(Found { folded: folded.with_slack(), starts: found.starts(), ends: found.ends(), texts });
         folded.keep(tail..end, words.longest());
         texts.clear();
     }

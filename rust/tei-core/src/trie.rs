@@ -339,7 +339,8 @@ mod tests {
         fn built_equals_inserted(words in proptest::collection::btree_set("(##)?[a-z]{1,5}", 1..300)) {
             let vocabulary = Vocabulary::new(std::iter::once("[UNK]").chain(words.iter().map(String::as_str)), "##", "[UNK]");
             let vocabulary = vocabulary.expect("distinct");
-            let (built, mut inserted) = (Trie::new(&vocabulary), Trie::empty());
+            let built = Trie::new(&vocabulary);
+            let mut inserted = Trie { prefix: built.prefix.clone(), ..Trie::empty() };
             for id in 0..vocabulary.len() as TokenId {
                 let (surface, position) = vocabulary.surface(id);
                 inserted.insert(position, surface.as_bytes(), id);
