@@ -15,7 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Importing a module of musts registers them.
-from must import REGISTRY, Must, Options, encoding, encoding_bounds, encoding_ids, main_job, policy  # noqa: F401
+from must import REGISTRY, Must, Options, encoding, encoding_bounds, encoding_ids, induction, main_job, policy  # noqa: F401
 
 
 def _parse() -> argparse.Namespace:

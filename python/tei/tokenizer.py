@@ -56,7 +56,8 @@ class Tokenizer(Coding, Fitting):
         max_token_bytes: int | None = None,
         quality: bool = True,
         field: str | None = None,
-        threads: int = 0,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
     ) -> Self:
         """Induces a vocabulary from text; see [`tei.training`][tei.training] for the rules.
 
@@ -71,11 +72,12 @@ class Tokenizer(Coding, Fitting):
             max_token_bytes: No other token of several characters has more bytes; no limit if None.
             quality: Choose tokens by what new text needs; if False, take the merges as they come.
             field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
-            threads: Number of threads that count words; 0 chooses. The result never depends on it.
+            threads: Number of threads that count words; None chooses. The result never depends on it.
+            memory_limit: Memory for counting words, in bytes or as in `"256 MiB"`; no limit if None.
 
         Raises:
             EmptySourceError: If there is no word in the source.
-            InvalidInputError: If a bound is below 1.
+            InvalidInputError: If a bound is below 1, or a limit is none.
             MismatchError: If the words were counted with another scheme.
             SizeError: If the size is below special tokens and alphabet, or above what the text offers.
             VocabularyError: If special tokens conflict, or a required one could never be met in a text.
@@ -88,7 +90,7 @@ class Tokenizer(Coding, Fitting):
 
         counts = source_or_counts
         if not isinstance(counts, WordCounts):
-            counts = count_words(counts, scheme, field=field, threads=threads)
+            counts = count_words(counts, scheme, field=field, threads=threads, memory_limit=memory_limit)
         return cls(
             train_spec(
                 counts,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 from tei import _core
-from tei.counts import WordCounts
+from tei.counts import WordCounts, bare_encoder
 from tei.errors import InvalidInputError, MismatchError, SizeError, VocabularyError
 from tei.pretrained import BERT_ROLES, TokenizerSpec
 from tei.scheme import Scheme
@@ -153,9 +153,11 @@ def _check_required_tokens(required: Sequence[str], scheme: Scheme) -> None:
     """Refuses tokens that no word could ever hold."""
     for token in required:
         surface = token.removeprefix(scheme.continuation_prefix) or token
-        normalized = _core.normalize(surface, scheme.rules)
-        if not surface or normalized != surface or normalized.split() != [surface]:
-            msg = f"required token {token!r} is {normalized!r} in a text: give one word, or part of one, as the scheme writes it"
+        counter = _core.WordCounter()
+        counter.add(bare_encoder(scheme), [surface], 1)
+        words = [word for word, _ in counter.finish().most_common()]
+        if words != [surface]:
+            msg = f"required token {token!r} is {words} in a text: give one word, or part of one, as the scheme writes it"
             raise VocabularyError(msg)
 
 

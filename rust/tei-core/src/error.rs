@@ -91,6 +91,17 @@ pub enum Error {
         /// Least count of a pair that is merged.
         min_count: u64,
     },
+    /// Counts that memory is not to hold cannot go to disk.
+    #[error(
+        "word counts beyond memory_limit cannot go to temporary files in {directory:?}: {reason}; free space there, \
+         name another directory in TMPDIR, or raise memory_limit"
+    )]
+    NoSpill {
+        /// Where the files are.
+        directory: String,
+        /// What the system says.
+        reason: String,
+    },
     /// Bytes that should hold word counts do not.
     #[error("word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy")]
     BrokenCounts {

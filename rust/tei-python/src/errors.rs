@@ -10,6 +10,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::UnknownStep { .. } => "UnsupportedError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
+        Error::NoSpill { .. } => "StorageError",
         Error::BrokenCounts { .. } => "FileFormatError",
         Error::RowsMismatch { .. } => "MismatchError",
         _ => "InvalidInputError",
