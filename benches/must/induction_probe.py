@@ -6,11 +6,12 @@ thread, unless RAYON_NUM_THREADS says otherwise. Imports are left out of the sec
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from memory import peak
 
 THREADS = int(os.environ.setdefault("RAYON_NUM_THREADS", "1"))
 
@@ -74,12 +75,10 @@ def main() -> None:
     """Train and print."""
     trainer, path, size = sys.argv[1:]
     train = TRAINERS[trainer](path, int(size))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     train()
     seconds = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"wall": seconds[0], "cpu": seconds[1], "peak": peak / 1024, "added": (peak - before) / 1024}))
+    print(json.dumps({"wall": seconds[0], "cpu": seconds[1], "peak": peak()}))
 
 
 if __name__ == "__main__":

@@ -106,9 +106,9 @@ def induce(
         >>> counts = WordCounts.from_mapping({"hug": 10, "hugs": 5, "pug": 2})
         >>> induction = induce(counts, vocab_size=18)
         >>> induction.spec.tokens[5:]
-        ('g', 'h', 'p', 's', 'u', '##g', '##h', '##p', '##s', '##u', '##ug', 'hug', 'hugs')
-        >>> induction.reasons[-1]
-        Reason(kind='chosen', count=4.0, saved=3.0)
+        ('g', 'h', 'p', 's', 'u', '##g', '##h', '##p', '##s', '##u', 'hug', 'hugs', '##ug')
+        >>> induction.reasons[-2]
+        Reason(kind='chosen', count=4.0, saved=4.0)
     """
     scheme = scheme or counts.scheme
     if scheme != counts.scheme:
