@@ -58,6 +58,11 @@ def test_train_then_encode(run, lines, tmp_path):
     spelled = (tmp_path / "tokens.txt").read_text("utf-8").split("\n")[0].split()
     assert spelled == tokenizer.encode(texts[0]).tokens
 
+    shards = tmp_path / "shards"
+    for _ in range(2):
+        assert "400 rows" in run("encode", tmp_path / "tok", "--data", lines, "--shards", "--out", shards)[1]
+    assert tei.TokenShards(shards).to_ragged().to_list() == rows
+
 
 def test_jsonl_field_is_read(run, tmp_path):
     path = tmp_path / "rows.jsonl"
@@ -106,6 +111,7 @@ def test_adapt_writes_a_directory_that_transformers_opens(run, lines, minilm, tm
         (("train", "--data", "{tmp}/latin.txt", "--out", "{tmp}/o"), "latin.txt"),
         (("train", "--data", "{tmp}/fine.txt", "--out", "{tmp}"), "exists"),
         (("encode", "{tmp}/nowhere", "--data", "{tmp}/fine.txt"), "nowhere"),
+        (("encode", "{tmp}/nowhere", "--data", "{tmp}/fine.txt", "--shards"), "--out"),
         (("adapt", "{tmp}", "--data", "{tmp}/fine.txt", "--out", "{tmp}/o", "--size", "many"), "many"),
         (("adapt", "{tmp}/no-model", "--data", "{tmp}/fine.txt", "--out", "{tmp}/o"), "no-model"),
     ],

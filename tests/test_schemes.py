@@ -1,20 +1,17 @@
 """Rules other than BERT's: equal to Hugging Face `tokenizers` for any combination of components."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
-from schemes import normalizer_parts, pre_tokenizer_parts, sequences, texts
-from schemes import tokenizers as random_tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from tei import InvalidInputError, Scheme, Tokenizer, UnsupportedError, _core, count_words
-from tei.components import read_scheme, write_scheme
-from tei.pretrained import read_pretrained
+from schemes import normalizer_parts, pre_tokenizer_parts, sequences, texts
+from schemes import tokenizers as random_tokenizers
+from tei import Scheme, Tokenizer, _core
 
 
 def assert_equal(tok: Tokenizer, oracle: tokenizers.Tokenizer, text: str) -> None:
@@ -66,7 +63,11 @@ def test_what_is_saved_is_the_same_tokenizer(
     assert Scheme.from_json(tok.scheme.to_json()) == tok.scheme
 
 
-@given(sequences(normalizer_parts(), normalizers.Sequence), sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence), texts)
+@given(
+    sequences(normalizer_parts(), normalizers.Sequence),
+    sequences(pre_tokenizer_parts(), pre_tokenizers.Sequence),
+    texts,
+)
 def test_words_are_counted_as_tokenizers_splits_them(normalizer: Any, pre_tokenizer: Any, text: str) -> None:
     scheme = scheme_of(normalizer, pre_tokenizer)
     normalized = normalizer.normalize_str(text) if normalizer else text

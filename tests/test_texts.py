@@ -1,5 +1,6 @@
 """What holds texts: every kind of container gives the ids that a list of str gives, or an error that names the culprit."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -159,3 +160,12 @@ def test_a_list_may_change_meanwhile(tok: tei.Tokenizer) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.skipif("TEI_HUGE" not in os.environ, reason="takes 4 GB of memory; set TEI_HUGE to run it")
+def test_a_text_of_a_gigabyte(tok: tei.Tokenizer) -> None:
+    text = "ab, é 中"
+    times = 10**9 // len(text.encode())
+    found = tok.encode_batch([text, text * times])
+    assert np.array_equal(found[1].reshape(times, -1), np.broadcast_to(found[0], (times, len(found[0]))))
+    assert tok.encode_batch(["a" * 10**9]).to_list() == [[tok.unk_token_id]]

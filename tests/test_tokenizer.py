@@ -14,6 +14,7 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tei
 from tei import InvalidInputError, MismatchError, Tokenizer
 from tei.demo import model_directory
 from tei.plan import ResizePlan
@@ -150,6 +151,26 @@ def test_decodes_as_tokenizers_does(tok: Tokenizer, oracle: tokenizers.Tokenizer
         assert tok.decode(ids) == oracle.decode(ids, skip_special_tokens=False)
         assert tok.decode(ids, skip_special_tokens=True) == oracle.decode(ids, skip_special_tokens=True)
     assert tok.decode_batch([[101, 7592], [-1, 10**9]]) == ["[CLS] hello", ""]
+
+
+@given(st.lists(st.lists(st.integers(-2, 600) | st.integers(-(2**63), 2**63 - 1), max_size=6)), st.booleans())
+def test_decode_batch_equals_decode(tok: Tokenizer, rows: list[list[int]], skip: bool) -> None:
+    want = [tok.decode(row, skip_special_tokens=skip) for row in rows]
+    for parallel in (False, True):
+        assert tok.decode_batch(rows, skip_special_tokens=skip, parallel=parallel) == want
+
+
+def test_decode_batch_takes_arrays(tok: Tokenizer) -> None:
+    random.seed(3)
+    rows = tok.encode_batch([" ".join(random.choices(tok.tokens, k=random.randrange(40))) for _ in range(3000)])
+    want = [tok.decode(row) for row in rows]
+    assert tok.decode_batch(rows) == tok.decode_batch(rows, parallel=True) == tok.decode_batch(iter(rows)) == want
+    square = np.random.default_rng(0).integers(-9, 40_000, (50, 7))
+    for dtype in (np.int32, np.int64, np.uint16, float):
+        assert tok.decode_batch(square.astype(dtype)) == [tok.decode(row) for row in square.astype(dtype)]
+    assert tok.decode_batch([]) == []
+    with pytest.raises(InvalidInputError, match="offset"):
+        tok.decode_batch(tei.Ragged(rows.ids, rows.row_offsets[::-1].copy()))
 
 
 def test_saves_and_loads(tok: Tokenizer, oracle: tokenizers.Tokenizer, tmp_path: Path) -> None:

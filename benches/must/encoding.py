@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-import tei
 from must import Options, Result, must
 from must.corpora import corpus, tokenizer_json
 from rivals import Gigatoken
@@ -128,15 +127,9 @@ def mixed_scripts(options: Options) -> Result:
     return _slowest([_race("mixed", _sample("mixed scripts", options), (Nanotoken,), _minilm())], "nanotoken")
 
 
-def _not_there(what: str) -> Result:
-    return Result(math.nan, note=f"{what} is not there yet")
-
-
 @must(4, "English: files", ">=", 2.0, "x")
 def english_files(options: Options) -> Result:
     """A file, a text a line → ragged arrays, one thread, technical text and novels, the worse of the two."""
-    if not hasattr(tei.Tokenizer, "encode_files"):
-        return _not_there("Tokenizer.encode_files")
     with tempfile.TemporaryDirectory() as directory, on_cpus(1):
         return _slowest([_file_race(name, Path(directory), options) for name in ENGLISH], "nanotoken")
 

@@ -19,6 +19,7 @@ from tei.errors import (
     FileFormatError,
     InvalidInputError,
     MismatchError,
+    OutputError,
     OutputExistsError,
     SizeError,
     TeiError,
@@ -31,10 +32,11 @@ from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from tei.plan import ResizePlan
+    from tei.shards import TokenShards
     from tei.torch.adapt import adapt
 
 # What is loaded when it is first asked for: `import tei` stays quick, and free of torch.
-LAZY = {"ResizePlan": "tei.plan", "adapt": "tei.torch.adapt"}
+LAZY = {"ResizePlan": "tei.plan", "TokenShards": "tei.shards", "adapt": "tei.torch.adapt"}
 
 __version__ = _core.VERSION
 
@@ -46,12 +48,14 @@ __all__ = [
     "FileFormatError",
     "InvalidInputError",
     "MismatchError",
+    "OutputError",
     "OutputExistsError",
     "Ragged",
     "ResizePlan",
     "Scheme",
     "SizeError",
     "TeiError",
+    "TokenShards",
     "Tokenizer",
     "UnsupportedError",
     "Vocabulary",

@@ -3,9 +3,10 @@ The compiled half of `tei`.
 """
 
 from _typeshed import Incomplete, SupportsGetItem
+from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -18,19 +19,28 @@ class Encoder:
     Encodes text by longest match; immutable, safe to share between threads.
     """
     def __len__(self, /) -> int: ...
-    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]]) -> Encoder:
+    def __new__(cls, /, tokens: SupportsGetItem[int, str], *, unknown_token: str, continuation_prefix: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], max_word_chars: SupportsIndex, added_tokens: SupportsGetItem[int, tuple[SupportsIndex, str, bool, bool, bool, bool, bool]], trim: bool | None = None) -> Encoder:
         """
         Compiles a vocabulary (tokens in id order) and its rules.
 
         rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
+        trim: whether offsets leave out the blanks at a token's ends (not None), and whether one before the first stays.
         """
     def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
         """
         Text of ids; `skip` marks the ids that are left out.
         """
+    def decode_batch(self, /, ids: Incomplete, row_offsets: Incomplete, skip: Incomplete, cleanup: bool, threads: SupportsIndex) -> list[str]:
+        """
+        Texts of rows of ids; threads: 0 chooses by the number of ids.
+        """
     def encode_aligned(self, /, string: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
         """
-        Ids, character offsets and word numbers of one text.
+        The bytes that ids stand for, in the bytes scheme; `skip` marks the ids that are left out.
+        """
+    def encode_aligned(self, /, string: Any) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """
+        Ids, offsets (in characters of a str, in bytes of bytes) and word numbers of one text.
         """
     def encode_batch(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete]:
         """
@@ -53,6 +63,45 @@ class Encoder:
     def tokens(self, /) -> list[str]:
         """
         Tokens in id order.
+        """
+
+@final
+class Rows:
+    """
+    Rows of ids that grow.
+    """
+    def __new__(cls, /) -> Rows: ...
+    def add(self, /, encoder: Encoder, texts: Any, threads: SupportsIndex) -> None:
+        """
+        Appends a row for each text; threads: 0 chooses by the size of the batch.
+        """
+    def read(self, /, encoder: Encoder, file: TextFile, threads: SupportsIndex, limit: SupportsIndex) -> bool:
+        """
+        Appends a row for each of the next texts of a file, of about `limit` bytes in all; false if they were the last.
+
+        threads: 0 chooses by the limit.
+        """
+    def take(self, /) -> tuple[Incomplete, Incomplete]:
+        """
+        The ids and the offsets of the rows in them, which begin anew.
+        """
+
+@final
+class TextFile:
+    """
+    A file of texts, read from front to back.
+    """
+    def __new__(cls, /, path: str | PathLike[str], *, separator: str | None, field: str | None, stream: Any | None = None) -> TextFile:
+        """
+        Opens a file.
+
+        separator: what stands between two texts; None: the file is one text.
+        field: if not None, a line is a JSON object that has the text in this field, and there is no other separator.
+        stream: a Python file to read instead of the one at `path`, opened for bytes.
+        """
+    def skip(self, /, texts: SupportsIndex) -> int:
+        """
+        Leaves out the next texts; returns how many there were.
         """
 
 @final
@@ -127,6 +176,16 @@ def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: 
     `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
 
     Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+    """
+
+def byte_letters() -> str:
+    """
+    The letters of all bytes in their order.
+    """
+
+def byte_words() -> tuple[str, int]:
+    """
+    The words of the bytes scheme as an expression of Oniguruma, and the longest there are, in characters.
     """
 
 def count_usage(encoder: Encoder, counts: WordCounts) -> tuple[Incomplete, int, int, int, int, int]:

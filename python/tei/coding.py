@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,8 +15,12 @@ from tei.threads import threads
 from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import os
+
     from tei.pretrained import TokenizerSpec
     from tei.scheme import Scheme
+    from tei.shards import TokenShards
+    from tei.text_files import Paths
 
 __all__ = ["Coding", "Texts"]
 
@@ -96,7 +100,7 @@ class Coding:
         """Special tokens in id order: those with a role, in the template, or declared special."""
         declared = [token.content for token in self._spec.added_tokens if token.special]
         special = {*self._spec.roles.values(), *self._spec.template.tokens, *declared, self.scheme.unknown_token}
-        return tuple(sorted(special, key=self.vocab.__getitem__))
+        return tuple(sorted(special - {""}, key=self.vocab.__getitem__))
 
     def __getattr__(self, name: str) -> Any:
         """`pad_token`, `pad_token_id` and the like: the token of a role, its id, or None."""
@@ -109,14 +113,20 @@ class Coding:
     def __len__(self) -> int:
         return self.vocab_size
 
-    def encode(self, text: str) -> Encoding:
+    def encode(self, text: str | bytes) -> Encoding:
         """Encodes one text in full detail, without special tokens around it.
 
         Args:
-            text: Any str; a lone surrogate counts as U+FFFD.
+            text: Any str, or bytes that hold UTF-8. A lone surrogate counts as U+FFFD. The bytes scheme takes any bytes,
+                and lone surrogates as they are.
 
         Returns:
-            Ids, tokens, character offsets and word numbers, equal to those of `tokenizers`.
+            Ids, tokens, offsets (in characters of a str, in bytes of bytes) and word numbers, equal to those of
+            `tokenizers`.
+
+        Raises:
+            EncodingError: If bytes are not UTF-8 and the scheme is not the bytes scheme.
+            InvalidInputError: If the text is neither str nor bytes.
 
         Example:
             >>> import tei
@@ -133,12 +143,13 @@ class Coding:
         Args:
             texts: A list, a tuple or another iterable of `str`, or of `bytes` that hold UTF-8; a numpy array of one
                 dimension (dtype U, S, object or StringDType); or any array of strings that speaks Arrow's C interface
-                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy.
+                (pyarrow, polars, …). A `str`, `bytes` and Arrow's strings are read without a copy. In the bytes scheme
+                `bytes` may hold anything.
             parallel: Use all processors, one, or (None) what suits the size of the batch; in processes made by another
                 (`multiprocessing`, fork) None means one.
 
         Raises:
-            EncodingError: If bytes are not UTF-8; the message gives the text's index and the byte's offset.
+            EncodingError: If bytes are not UTF-8 and must be; the message gives the text's index and the byte's offset.
             InvalidInputError: If an element is not a str; the message gives its index.
 
         Example:
@@ -149,21 +160,139 @@ class Coding:
         """
         return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
 
+    def encode_files(
+        self,
+        paths: Paths,
+        separator: str | None = "\n",
+        *,
+        field: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        dtype: Literal["int32", "smallest"] = "int32",
+        shard_tokens: int = 1 << 26,
+        overwrite: bool = False,
+        parallel: bool | None = None,
+    ) -> Ragged | TokenShards:
+        r"""Encodes the texts of files, without special tokens around them, and without an object of Python per text.
+
+        Texts are what `str.split(separator)` makes of a file, but for an empty one at its end: a separator there ends
+        the last text. Empty texts in between are texts. With `'\n'`, a carriage return at the end of a line is no part
+        of it.
+
+        Args:
+            paths: A path or several; a name that ends in `.jsonl`, `.ndjson` or `.csv` says what the file holds, any
+                other is a text file; `.gz`, `.xz` and `.zst` are unpacked. CSV is read as a whole.
+            separator: What stands between the texts of a text file; None: each file is one text.
+            field: The field (JSONL, where blank lines are no texts) or column (CSV) that holds the text; `text` if None.
+            out: Directory for token shards. If it holds some of the same tokenizer, inputs and options that were not
+                finished, work goes on after the last whole one. Memory then holds the ids of 16 MiB of text, or of the
+                longest text.
+            dtype: Type of the ids in shards: int32, or the smallest unsigned one that holds the vocabulary.
+            shard_tokens: A shard ends with the text that brings it to this many ids, or to this many texts.
+            overwrite: Replace the shards in `out`, whatever they were made of.
+            parallel: As in `encode_batch`; what is read and how it is cut never depends on it.
+
+        Returns:
+            All rows in memory; if `out` is given, [`TokenShards`][tei.shards.TokenShards].
+
+        Raises:
+            EncodingError: If a file is not UTF-8; the message gives the file and the byte's offset.
+            FileFormatError: If a file cannot be read, or a line is not JSON; the message gives its number.
+            InvalidInputError: If the separator is empty, or a line has no text in the field.
+            MismatchError: If `out` holds shards of another tokenizer, of other inputs or options.
+            OutputError: If the shards cannot be written, as on a full disk; only whole ones are left.
+            OutputExistsError: If `out` holds anything but shards.
+
+        Example:
+            >>> import tei, tempfile, pathlib
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> with tempfile.NamedTemporaryFile("w+") as file:
+            ...     _ = file.write("a;b c;"), file.flush()
+            ...     tok.encode_files(file.name, ";").row_offsets.tolist()
+            [0, 1, 3]
+        """
+        from tei.text_files import encode_files
+
+        return encode_files(
+            self,
+            paths,
+            separator=separator,
+            field=field,
+            out=out,
+            dtype=dtype,
+            shard_tokens=shard_tokens,
+            overwrite=overwrite,
+            parallel=parallel,
+        )
+
     def decode(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> str:
         """Text of a row of ids.
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
             skip_special_tokens: Whether special tokens are left out.
-        """
-        row = np.ascontiguousarray(ids).astype(np.int64).reshape(-1)
-        row = row[(row >= 0) & (row < self.vocab_size)].astype(np.uint32)
-        skip = self._special_mask if skip_special_tokens else np.zeros(0, bool)
-        return self._encoder.decode(row, skip, self._spec.cleanup)
 
-    def decode_batch(self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False) -> list[str]:
-        """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode]."""
-        return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
+        Returns:
+            The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
+            character does, give U+FFFD there.
+        """
+        if self.scheme.is_lossless:
+            return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
+        return self._encoder.decode(self._known(ids), self._skipped(skip_special_tokens), self._spec.cleanup)
+
+    def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
+        r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
+
+        Args:
+            ids: Integers; ids outside the vocabulary are left out.
+            skip_special_tokens: Whether special tokens are left out.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b"], scheme=tei.Scheme.bytes(), vocab_size=256)
+            >>> tok.decode_bytes(tok.encode(b"caf\xe9").ids)
+            b'caf\xe9'
+        """
+        if not self.scheme.is_lossless:
+            return self.decode(ids, skip_special_tokens=skip_special_tokens).encode()
+        return self._encoder.decode_bytes(self._known(ids), self._skipped(skip_special_tokens))
+
+    def decode_batch(
+        self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False, parallel: bool | None = None
+    ) -> list[str]:
+        """Texts of several rows of ids, see [`decode`][tei.coding.Coding.decode].
+
+        Args:
+            rows: A [`Ragged`][tei.encoding.Ragged], an array `[n_rows, width]`, or any rows of integers.
+            skip_special_tokens: Whether special tokens are left out.
+            parallel: As in `encode_batch`.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["a b c"], vocab_size=11, min_count=1)
+            >>> tok.decode_batch(tok.encode_batch(["a", "b c"]))
+            ['a', 'b c']
+        """
+        if self.scheme.is_lossless:
+            return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
+        if isinstance(rows, Ragged):
+            ids, row_offsets = self._known(rows.ids), rows.row_offsets
+        else:
+            parts = [self._known(row) for row in rows]
+            ids = np.concatenate([np.zeros(0, np.uint32), *parts])
+            row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        skip = self._skipped(skip_special_tokens)
+        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
+
+    def _known(self, ids: ArrayLike) -> NDArray[np.uint32]:
+        """A row of ids as the core takes it; what is no id becomes a number that no token has."""
+        row = np.ascontiguousarray(ids).reshape(-1)
+        if row.dtype == np.int32:
+            return row.view(np.uint32)
+        row = row.astype(np.int64)
+        return np.where((row >= 0) & (row < self.vocab_size), row, -1).astype(np.uint32)
+
+    def _skipped(self, special: bool) -> NDArray[np.bool_]:  # noqa: FBT001 -- an option passed on
+        return self._special_mask if special else np.zeros(0, bool)
 
     @cached_property
     def _special_mask(self) -> NDArray[np.bool_]:
@@ -253,3 +382,11 @@ class Coding:
             parallel,
         )
         return batching.make_batch(self, text, text_pair, options)
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text: lone surrogates come back, what is no text is U+FFFD."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")

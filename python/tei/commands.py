@@ -86,16 +86,25 @@ def encode(
     tokenizer: Annotated[Path, typer.Argument(help="Tokenizer or model directory, tokenizer.json or vocab.txt.")],
     data: Data,
     field: Field = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="What to write; standard output if not given.")] = None,
     show: Annotated[Literal["ids", "tokens"], typer.Option(help="What to write of each token.")] = "ids",
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Write .npy arrays into the directory --out; go on where it was stopped.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Encode a text file: one line of ids (or tokens), separated by blanks, for each text that is not blank."""
-    if out is not None:
+    """Encode a text file: one line of ids (or tokens), separated by blanks, for each text; or token shards."""
+    if shards and out is None:
+        raise InvalidInputError("--shards writes a directory: name it with --out")
+    if out is not None and not shards:
         _refuse_existing(out, overwrite)
     opened = Tokenizer.from_pretrained(tokenizer)
-    texts = read_texts(data, field=field)
-    rows = opened.encode_batch(texts).to_list()
+    if shards:
+        with _step(f"encoding {data}"):
+            written = opened.encode_files(data, field=field, out=out, overwrite=overwrite)
+        console.print(written, highlight=False, markup=False)
+        return
+    rows = opened.encode_files(data, field=field)
     names = opened.tokens if show == "tokens" else [str(number) for number in range(opened.vocab_size)]
     lines = "".join(" ".join(names[token] for token in row) + "\n" for row in rows)
     if out is None:

@@ -6,6 +6,7 @@ What has no exact equal here is refused by name, never dropped.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from tei import _core
 from tei.errors import FileFormatError, UnsupportedError
 from tei.scheme import SWITCHES, Scheme, Steps
 from tei.special_tokens import Part, Template
@@ -27,6 +28,11 @@ def read_scheme(document: Component, place: str) -> Scheme:
         UnsupportedError: If a component is of a kind tei cannot reproduce exactly; the message names it.
     """
     model = document["model"]
+    if document.get("pre_tokenizer") == byte_words() and not document.get("normalizer"):
+        require((document.get("decoder") or {}).get("type"), ["ByteLevel"], "decoder", place)
+        require(model.get("type"), ["WordPiece"], "model", place)
+        require(repr(model.get("continuing_subword_prefix")), ["''"], "continuing_subword_prefix", place)
+        return Scheme.bytes()
     require(model.get("type", "WordPiece"), ["WordPiece"], "model", place)
     require((document.get("decoder") or {"type": "WordPiece"}).get("type"), ["WordPiece"], "decoder", place)
     normalizer = _read(document.get("normalizer"), "normalizer", place)
@@ -51,8 +57,27 @@ def write_scheme(scheme: Scheme) -> dict[str, Any]:
         >>> write_scheme(Scheme(normalizer=[["NFC"], ["Lowercase"]], pre_tokenizer=[["Digits"]]))["pre_tokenizer"]
         {'type': 'Digits', 'individual_digits': False}
     """
+    if scheme.is_lossless:
+        return {"normalizer": None, "pre_tokenizer": byte_words()}
     normalizer, pre_tokenizer = scheme.rules
     return {"normalizer": _write(normalizer, "normalizer"), "pre_tokenizer": _write(pre_tokenizer, "pre-tokenizer")}
+
+
+def byte_words() -> dict[str, Any]:
+    """The section `pre_tokenizer` of the bytes scheme.
+
+    Example:
+        >>> [part["type"] for part in byte_words()["pretokenizers"]]
+        ['Split', 'Split', 'ByteLevel']
+    """
+    words, longest = _core.byte_words()
+    split = {"type": "Split", "behavior": "Isolated", "invert": False}
+    letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    pieces = rf"[\s\S]{{1,{longest}}}"
+    return {
+        "type": "Sequence",
+        "pretokenizers": [*({**split, "pattern": {"Regex": regex}} for regex in (words, pieces)), letters],
+    }
 
 
 def require(kind: Any, supported: Iterable[str], component: str, place: str) -> None:

@@ -22,7 +22,8 @@ Progress = Callable[[int], None]
 class WordCounts:
     """Distinct words with their counts under one scheme; immutable.
 
-    Words are normalized. Their order is by falling count, then by bytes: independent of the order of texts, of threads
+    Words are normalized; in the bytes scheme they are written in the letters of GPT-2, as tokens are, and a lone
+    surrogate counts as U+FFFD. Their order is by falling count, then by bytes: independent of the order of texts, of threads
     and of hash seeds.
 
     Example:
@@ -46,7 +47,8 @@ class WordCounts:
             scheme: The scheme the words are made by; `Scheme.bert()` if None.
 
         Raises:
-            InvalidInputError: If a word is not a str, or a count not an integer from 0 to 2**64 - 1.
+            InvalidInputError: If a word is not a str, or a count not an integer from 0 to 2**64 - 1; if a word of the
+                bytes scheme is not written in letters.
 
         Example:
             >>> WordCounts.from_mapping({"a": 2, "b": 0}).most_common()
@@ -58,7 +60,13 @@ class WordCounts:
         except (TypeError, ValueError, OverflowError) as error:
             msg = f"counts must pair a str with an integer from 0 to 2**64 - 1: {error}"
             raise InvalidInputError(msg) from error
-        return cls(core, scheme or Scheme.bert())
+        counted = cls(core, scheme or Scheme.bert())
+        if counted.scheme.is_lossless:
+            letters = set(_core.byte_letters())
+            if strange := next((word for word, _ in core.most_common() if not letters.issuperset(word)), None):
+                msg = f"word {strange!r} is not written in letters of bytes: count texts, or write a blank as 'Ġ'"
+                raise InvalidInputError(msg)
+        return counted
 
     def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
         """The `n` most frequent words with their counts; all if None."""
@@ -225,7 +233,7 @@ def _batches(source: Any, field: str | None) -> Iterable[Any]:
 def bare_encoder(scheme: Scheme) -> _core.Encoder:
     """An encoder that knows the scheme's words, and no token."""
     return _core.Encoder(
-        [scheme.unknown_token],
+        list(_core.byte_letters()) if scheme.is_lossless else [scheme.unknown_token],
         unknown_token=scheme.unknown_token,
         continuation_prefix=scheme.continuation_prefix,
         rules=scheme.rules,

@@ -10,6 +10,7 @@ __all__ = [
     "FileFormatError",
     "InvalidInputError",
     "MismatchError",
+    "OutputError",
     "OutputExistsError",
     "SizeError",
     "StorageError",
@@ -37,6 +38,10 @@ class EncodingError(TeiError, ValueError):
 
 class FileFormatError(TeiError, ValueError):
     """A file is missing, truncated, altered, or of another format or version than expected."""
+
+
+class OutputError(TeiError, OSError):
+    """An output cannot be written: the disk is full, or writing is not permitted; nothing half-written is left."""
 
 
 class OutputExistsError(TeiError, FileExistsError):

@@ -180,8 +180,8 @@ def from_tokenizer_json(
         scheme=scheme,
         added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
         template=template,
-        roles={**known, **found, "unk_token": scheme.unknown_token},
-        cleanup=bool((document.get("decoder") or {}).get("cleanup", True)),
+        roles={**known, **found, **({"unk_token": scheme.unknown_token} if scheme.unknown_token else {})},
+        cleanup=not scheme.is_lossless and bool((document.get("decoder") or {}).get("cleanup", True)),
         extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},
         config=config,
     )
@@ -224,7 +224,7 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
         "added_tokens": sorted((t.to_dict(vocab[t.content]) for t in spec.added_tokens), key=lambda t: int(t["id"])),
         **write_scheme(scheme),
         "post_processor": spec.template.to_dict(vocab),
-        "decoder": {"type": "WordPiece", "prefix": scheme.continuation_prefix, "cleanup": spec.cleanup},
+        "decoder": _decoder(spec),
         "model": {
             "type": "WordPiece",
             "unk_token": scheme.unknown_token,
@@ -233,6 +233,12 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
             "vocab": {token: i for token, i in vocab.items() if token not in outside},
         },
     }
+
+
+def _decoder(spec: TokenizerSpec) -> dict[str, Any]:
+    if spec.scheme.is_lossless:
+        return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"type": "WordPiece", "prefix": spec.scheme.continuation_prefix, "cleanup": spec.cleanup}
 
 
 def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:

@@ -25,7 +25,8 @@ SWITCHES = {
 class Scheme:
     """Normalizer, pre-tokenizer and the marks of a vocabulary; immutable.
 
-    [`Scheme.bert`][tei.scheme.Scheme.bert] gives the rules of BERT. Other rules are steps with the names and the exact
+    [`Scheme.bert`][tei.scheme.Scheme.bert] gives the rules of BERT, [`Scheme.bytes`][tei.scheme.Scheme.bytes] those that
+    lose nothing. Other rules are steps with the names and the exact
     meaning that they have in Hugging Face `tokenizers`, taken one after the other; an empty tuple is no step at all.
 
     Attributes:
@@ -33,8 +34,8 @@ class Scheme:
         split_ideographs: Make each CJK ideograph a word of its own.
         strip_accents: Decompose canonically and drop nonspacing marks.
         lowercase: Lowercase each character.
-        continuation_prefix: What a token begins with that continues a word.
-        unknown_token: The token for a word that cannot be spelled.
+        continuation_prefix: What a token begins with that continues a word; empty in `Scheme.bytes()` alone.
+        unknown_token: The token for a word that cannot be spelled; empty in `Scheme.bytes()` alone.
         max_word_chars: A word of more characters is unknown.
         normalizer: `("NFC",)`, `("NFD",)`, `("NFKC",)`, `("NFKD",)`, `("Lowercase",)`, `("StripAccents",)`,
             `("Strip", "left", "right")`, `("Replace", old, new)`, `("Prepend", text)`, or `("BertNormalizer",
@@ -61,9 +62,6 @@ class Scheme:
     pre_tokenizer: Steps | None = None
 
     def __post_init__(self) -> None:
-        if not self.continuation_prefix:
-            msg = "continuation_prefix is empty: continuation tokens need a mark, '##' is the usual one"
-            raise InvalidInputError(msg)
         if self.max_word_chars < 1:
             msg = f"max_word_chars is {self.max_word_chars}, must be at least 1"
             raise InvalidInputError(msg)
@@ -73,6 +71,21 @@ class Scheme:
             fixed.update(dict.fromkeys(SWITCHES, False))
         for name, value in fixed.items():
             object.__setattr__(self, name, value)
+        self._check_marks()
+
+    def _check_marks(self) -> None:
+        marks = (self.continuation_prefix, self.unknown_token)
+        if ("ByteWords",) in (self.pre_tokenizer or ()):
+            if (self.normalizer, self.pre_tokenizer, marks) != ((), (("ByteWords",),), ("", "")):
+                msg = "ByteWords goes with no other step, prefix or unknown token: use Scheme.bytes()"
+                raise InvalidInputError(msg)
+            return
+        if not self.continuation_prefix:
+            msg = "continuation_prefix is empty: continuation tokens need a mark, '##' is the usual one"
+            raise InvalidInputError(msg)
+        if not self.unknown_token:
+            msg = "unknown_token is empty: words that cannot be spelled need one, '[UNK]' is the usual one"
+            raise InvalidInputError(msg)
 
     @classmethod
     def bert(cls, *, lowercase: bool = True, strip_accents: bool | None = None) -> Self:
@@ -89,6 +102,33 @@ class Scheme:
             False
         """
         return cls(lowercase=lowercase, strip_accents=lowercase if strip_accents is None else strip_accents)
+
+    @classmethod
+    def bytes(cls) -> Self:
+        """Nothing is lost: the words of GPT-4's pattern, over bytes; every str and every bytes comes back from its ids.
+
+        A word carries the blank before it (`Ġ` where tokens are shown), so a token means the same wherever it stands:
+        there is no continuation prefix, and no unknown token. A vocabulary holds the 256 bytes and any other byte
+        strings, written in the letters of GPT-2. The words are those of `cl100k_base` but for this: marks belong to their
+        letters; only ASCII blanks and signs join the word behind them; scripts that are written without spaces have
+        words of their own, of at most 32 characters; any word of more than 64 characters is cut after every 64.
+
+        Example:
+            >>> import tei
+            >>> tok = tei.Tokenizer.train(["to be or not to be"], scheme=Scheme.bytes(), vocab_size=258)
+            >>> tok.encode("not be é").tokens
+            ['n', 'o', 't', 'Ġ', 'be', 'Ġ', 'Ã', '©']
+            >>> tok.decode(tok.encode("not be é").ids)
+            'not be é'
+        """
+        return cls(
+            normalizer=(), pre_tokenizer=(("ByteWords",),), continuation_prefix="", unknown_token="", max_word_chars=256
+        )
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether every text comes back from its ids: true of `Scheme.bytes()` alone."""
+        return self.pre_tokenizer == (("ByteWords",),)
 
     @property
     def rules(self) -> tuple[Steps, Steps]:

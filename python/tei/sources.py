@@ -11,13 +11,15 @@ import io
 import json
 import lzma
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tei.errors import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, UnsupportedError
+from tei.errors import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, TeiError, UnsupportedError
 
-__all__ = ["Source", "read_batches", "read_texts"]
+__all__ = ["Source", "kind_of", "open_file", "read_batches", "read_texts", "unreadable"]
 
 Source = Iterable[str] | str | os.PathLike[str] | Iterable[os.PathLike[str]]
 
@@ -82,16 +84,35 @@ def _name(source: Source) -> str:
 
 
 def _read_file(path: Path, field: str | None) -> Iterator[list[str]]:
-    kind = path.with_suffix("").suffix if path.suffix in OPENERS else path.suffix
+    with unreadable(path), open_file(path) as file:
+        yield from READERS.get(kind_of(path), _lines)(file, path, field or "text")
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that tells what a file holds, once it is unpacked."""
+    return path.with_suffix("").suffix if path.suffix in OPENERS else path.suffix
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Makes a typed error of whatever says that a file cannot be read.
+
+    Raises:
+        FileFormatError: If the block fails to read.
+    """
     try:
-        with _open(path) as file:
-            yield from READERS.get(kind, _lines)(file, path, field or "text")
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        msg = f"cannot read {path}: {error}; give a readable file of text, JSONL or CSV, plain or .gz, .xz, .zst"
-        raise FileFormatError(msg) from error
+        yield
+    except Exception as error:
+        known = isinstance(error, OSError | EOFError | lzma.LZMAError | zlib.error)
+        # The class of that name is in one of two optional packages.
+        if (known or type(error).__name__ == "ZstdError") and not isinstance(error, TeiError):
+            msg = f"cannot read {path}: {error}; give a readable file of text, JSONL or CSV, plain or .gz, .xz, .zst"
+            raise FileFormatError(msg) from error
+        raise
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a file for bytes, unpacked."""
     opener = OPENERS.get(path.suffix)
     return path.open("rb") if opener is None else opener(path)
 

@@ -1,10 +1,10 @@
 """Training: induces a vocabulary from word counts.
 
-The alphabet comes first: every character that occurs at least `min_count` times, as an initial and as a continuation
-token, so that longest match can spell every word over it; a character that the scheme always parts from its neighbours
-is an initial token only. A word with a rarer character is unknown. The rest are merges of the most frequent pair of
-neighbours, as in byte pair encoding (Sennrich et al., 2016, "Neural Machine Translation of Rare Words with Subword
-Units"). Among equal counts the pair of the older symbols wins.
+The alphabet comes first: in the bytes scheme the 256 bytes, in others every character that occurs at least `min_count`
+times, as an initial and as a continuation token, so that longest match can spell every word over it; a character that
+the scheme always parts from its neighbours is an initial token only. A word with a rarer character is unknown. The rest
+are merges of the most frequent pair of neighbours, as in byte pair encoding (Sennrich et al., 2016, "Neural Machine
+Translation of Rare Words with Subword Units"). Among equal counts the pair of the older symbols wins.
 
 With `quality`, twice as many merges are made as there is room for, and tokens are chosen by how much longer text would
 be without them under longest match, counted anew after each removal; then other strings are tried in their place until
@@ -28,6 +28,8 @@ from tei.special_tokens import AddedToken, Template
 
 __all__ = ["Induction", "Reason", "induce", "train_spec"]
 
+#: Special tokens of the bytes scheme that have a role by their name.
+BYTE_ROLES = {"eos_token": "<|endoftext|>"}
 #: Padding gets id 0, as in BERT.
 SPECIAL_NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
@@ -85,11 +87,11 @@ def induce(
         scheme: The scheme the words were counted with; that of `counts` if None.
         special_tokens: Tokens with the first ids, in this order, the scheme's unknown token among them; those named as
             in BERT get their role, and `[CLS]` with `[SEP]` the template. If None: `[PAD]`, the unknown token, `[CLS]`,
-            `[SEP]`, `[MASK]`.
+            `[SEP]`, `[MASK]`; in the bytes scheme none. There `<|endoftext|>` is the `eos_token`.
         required_tokens: Tokens that the vocabulary has whatever the counts say, normalized and with the scheme's prefix
             if they continue a word.
-        min_count: Characters and pairs that occur fewer times get no token; at least 1.
-        limit_alphabet: Only so many characters get tokens, the most frequent ones; all if None.
+        min_count: Characters and pairs that occur fewer times get no token, bytes excepted; at least 1.
+        limit_alphabet: Only so many characters get tokens, the most frequent ones, bytes excepted; all if None.
         max_token_bytes: No other token of several characters has more bytes; at least 1, no limit if None.
         quality: Choose tokens by what new text needs; if False, take the merges as they come.
 
@@ -124,12 +126,15 @@ def induce(
         if value is not None and value < 1:
             msg = f"{name} is {value}, must be at least 1"
             raise InvalidInputError(msg)
-    roles = {**BERT_ROLES, "unk_token": scheme.unknown_token}
-    special = tuple(special_tokens if special_tokens is not None else (roles[name] for name in SPECIAL_NAMES))
+    roles = {**BERT_ROLES, **BYTE_ROLES} if scheme.is_lossless else {**BERT_ROLES, "unk_token": scheme.unknown_token}
+    usual = () if scheme.is_lossless else [roles[name] for name in SPECIAL_NAMES]
+    special = tuple(usual if special_tokens is None else special_tokens)
     _check_special_tokens(special, scheme)
     _check_required_tokens(required_tokens, scheme)
-    if vocab_size < len(special):
-        msg = f"vocab_size is {vocab_size}, below the {len(special)} special tokens: leave room for the alphabet too"
+    least = len({*special, *_core.byte_letters()} if scheme.is_lossless else special)
+    if vocab_size < least:
+        alphabet = "the 256 bytes" if scheme.is_lossless else "an alphabet"
+        msg = f"vocab_size is {vocab_size}, below {least}: {len(special)} special tokens and {alphabet} must have room"
         raise SizeError(msg)
     induced = _core.train(
         counts.core,
@@ -157,13 +162,15 @@ def _check_required_tokens(required: Sequence[str], scheme: Scheme) -> None:
         counter.add(bare_encoder(scheme), [surface], 1)
         words = [word for word, _ in counter.finish().most_common()]
         if words != [surface]:
-            msg = f"required token {token!r} is {words} in a text: give one word, or part of one, as the scheme writes it"
+            msg = (
+                f"required token {token!r} is {words} in a text: give one word, or part of one, as the scheme writes it"
+            )
             raise VocabularyError(msg)
 
 
 def _check_special_tokens(special: Sequence[str], scheme: Scheme) -> None:
     """Refuses special tokens that a reader, or a lowercased text, could not tell apart."""
-    if scheme.unknown_token not in special:
+    if scheme.unknown_token and scheme.unknown_token not in special:
         msg = f"special_tokens {list(special)} lack the scheme's unknown token {scheme.unknown_token!r}: add it"
         raise VocabularyError(msg)
     seen: dict[str, str] = {}
@@ -184,6 +191,7 @@ def _spec(tokens: tuple[str, ...], scheme: Scheme, special: Sequence[str], roles
         tokens=tokens,
         scheme=scheme,
         added_tokens=tuple(AddedToken(content=token) for token in special),
+        cleanup=not scheme.is_lossless,
         template=Template.bert(roles["cls_token"], roles["sep_token"]) if framed else Template(),
         roles=roles,
     )

@@ -1,4 +1,5 @@
-//! Writes the Unicode tables of `src/unicode.rs`: one two-stage table for each way of folding a character.
+//! Writes the Unicode tables of `src/unicode.rs`, one two-stage table for each way of folding a character, and that of
+//! `src/byte_words.rs`.
 //!
 //! Equal ids need equal data, so the properties come from the crates that Hugging Face `tokenizers` is built on: the
 //! categories and normalization of Unicode 8 and 9, the `\w` of the newest regex crate, the standard library. They are
@@ -120,6 +121,45 @@ fn lines<N: std::fmt::Display>(numbers: &[N]) -> String {
     numbers.chunks(16).map(line).collect::<Vec<_>>().join(",\n")
 }
 
+/// Characters outside ASCII by how `byte_words.rs` treats them, in the order of its `Kind`; all others are signs.
+const WORD_KINDS: [(&str, &str); 4] = [
+    ("Letter", r"[\p{L}\p{M}]"),
+    ("Ideographic", r"[[\p{Han}\p{Hiragana}\p{Katakana}\u{30FC}\u{FF70}]&&[\p{L}\p{M}]]"),
+    ("SouthEastAsian", r"[[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]&&[\p{L}\p{M}]]"),
+    ("Number", r"\p{N}"),
+];
+
+/// The number in [`WORD_KINDS`] of each character, from 1 on; the last set that holds it counts.
+fn word_kinds() -> Vec<u8> {
+    let mut kinds = vec![0; 0x11_0000];
+    for (kind, (_, set)) in (1..).zip(WORD_KINDS) {
+        let parsed = regex_syntax::Parser::new().parse(set).expect("a set of characters");
+        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = parsed.kind() else {
+            unreachable!("a set is a class")
+        };
+        class.ranges().iter().for_each(|range| kinds[range.start() as usize..=range.end() as usize].fill(kind));
+    }
+    kinds
+}
+
+fn word_kind_table() -> String {
+    let (mut blocks, mut known, mut index) = (Vec::new(), HashMap::new(), Vec::new());
+    for block in word_kinds().chunks(BLOCK) {
+        index.push(*known.entry(block.to_vec()).or_insert_with(|| {
+            blocks.extend_from_slice(block);
+            blocks.len() / BLOCK - 1
+        }));
+    }
+    let names: Vec<_> = WORD_KINDS.iter().map(|(name, _)| *name).collect();
+    format!(
+        "static KINDS: [Kind; {}] = [Kind::Sign, Kind::{}];\nstatic INDEX: &[u8] = &[{}];\nstatic ENTRIES: &[u8] = &[{}];\n",
+        names.len() + 1,
+        names.join(", Kind::"),
+        lines(&index),
+        lines(&blocks)
+    )
+}
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let (mut expansions, mut seen) = (Vec::new(), HashMap::new());
@@ -130,5 +170,7 @@ fn main() {
     writeln!(source, "];\npub(super) static EXPANSIONS: &[u32] = &[{}];", lines(&expansions))
         .expect("write to a string");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    std::fs::write(std::path::Path::new(&out).join("unicode_tables.rs"), source).expect("write the tables");
+    let out = std::path::Path::new(&out);
+    std::fs::write(out.join("unicode_tables.rs"), source).expect("write the tables");
+    std::fs::write(out.join("word_kinds.rs"), word_kind_table()).expect("write the table");
 }

@@ -67,7 +67,12 @@ impl AddedTokens {
         }
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
-        let evidence = late.iter().map(|token| evidence(&token.content).filter(|_| rules.is_bert())).collect();
+        let evidence = late.iter().map(|token| match rules {
+            rules if rules.is_bert() => evidence(&token.content),
+            rules if rules.is_bytes() => token.content.bytes().next(),
+            _ => None,
+        });
+        let evidence = evidence.collect();
         Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence })
     }
 

@@ -2,21 +2,25 @@
 //!
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
-use std::ops::Range;
-use std::sync::Mutex;
+mod emit;
+mod lossless;
 
+use std::ops::Range;
+use std::sync::{Mutex, OnceLock};
+
+use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
 use crate::blanks;
 use crate::encoding::Encoding;
-use crate::machine::{Baseline, Machine};
+use crate::folder::{IDEOGRAPHS, ideograph};
 use crate::normalizer::{AlignedChar, flatten};
-use crate::packed::PackedWord;
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
 use crate::trie::Trie;
 use crate::vocabulary::Vocabulary;
-use crate::word_cache::{INLINE, WIDEST, WordCache};
+use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
+use emit::{Asked, Emit, Lookup};
 
 /// 2 MiB a worker: 98 of 100 English words hit, and most of it stays in the second-level cache.
 const CACHE_BITS: u32 = 17;
@@ -26,9 +30,13 @@ const CACHE_BITS: u32 = 17;
 pub struct Encoder {
     vocabulary: Vocabulary,
     trie: Trie,
+    /// In the bytes scheme, whose trie is over bytes.
+    lossless: Option<Box<Lossless>>,
     rules: Rules,
     added: AddedTokens,
     max_word_chars: usize,
+    /// The id of each ideograph that is a word; made when the first is met.
+    ideographs: OnceLock<Vec<TokenId>>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
@@ -43,26 +51,31 @@ pub struct Worker {
     pieces: Vec<TokenId>,
 }
 
-/// Words whose place in the cache has been asked for.
-#[derive(Debug, Default)]
-struct Asked {
-    keys: Vec<PackedWord>,
-    places: Vec<u32>,
-}
-
 impl Encoder {
     /// An encoder for `vocabulary`; a word of more than `max_word_chars` characters is one unknown token.
     ///
     /// # Errors
-    /// Whatever [`AddedTokens::new`] finds wrong with `added`.
+    /// Whatever [`AddedTokens::new`] finds wrong with `added`; in the bytes scheme, [`crate::Error::NoByteString`] or
+    /// [`crate::Error::MissingBytes`] if tokens are no byte strings or do not spell every text.
     pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
-        let mut trie = Trie::new(&vocabulary);
+        let lossless = rules.is_bytes().then(|| Lossless::new(&vocabulary, &added).map(Box::new)).transpose()?;
+        let mut trie = lossless.as_ref().map_or_else(|| Trie::new(&vocabulary), |lossless| lossless.trie());
         for token in added.iter().filter(|token| !token.in_model) {
             let (surface, position) = vocabulary.split_surface(&token.content);
             trie.remove(position, surface.as_bytes());
         }
         let added = AddedTokens::new(added, &rules)?;
-        Ok(Self { vocabulary, trie, rules, added, max_word_chars, trim: None, workers: Mutex::default() })
+        Ok(Self {
+            vocabulary,
+            trie,
+            lossless,
+            rules,
+            added,
+            max_word_chars,
+            ideographs: OnceLock::new(),
+            trim: None,
+            workers: Mutex::default(),
+        })
     }
 
     /// The same encoder with offsets that leave out the blanks at a token's ends; one before the first token stays if
@@ -78,10 +91,10 @@ impl Encoder {
         &self.vocabulary
     }
 
-    /// The trie over the vocabulary.
+    /// The trie over the vocabulary as counted words spell it.
     #[must_use]
     pub fn trie(&self) -> &Trie {
-        &self.trie
+        self.lossless.as_ref().map_or(&self.trie, |lossless| lossless.letters(&self.vocabulary))
     }
 
     /// Words longer than this many characters are unknown.
@@ -150,6 +163,9 @@ impl Encoder {
 
     /// Hands every word of all texts to `words`; added tokens are no words.
     pub fn visit_words<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, worker: &mut Worker, words: &mut W) {
+        if self.is_lossless() {
+            return self.visit_spelled(texts, worker, words);
+        }
         self.split(texts, |run| match run {
             Run::Plain(texts) => self.rules.scan(texts, &mut worker.scratch, words),
             Run::Marked(text) => self.visit_exactly(text, |part| {
@@ -180,6 +196,9 @@ impl Encoder {
     /// Encodes `text` with byte offsets and word numbers.
     #[must_use]
     pub fn encode_aligned(&self, text: &str) -> Encoding {
+        if self.is_lossless() {
+            return self.align_bytes(text);
+        }
         let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
             Part::Token(id, range, ends) => {
@@ -245,6 +264,20 @@ impl Encoder {
         pieces.into_iter().map(align).collect()
     }
 
+    /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
+    fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
+        let table = self.ideographs.get_or_init(|| {
+            let mut pieces = Vec::with_capacity(IDEOGRAPHS);
+            for c in ('\u{4E00}'..).take(IDEOGRAPHS) {
+                self.encode_word(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut pieces);
+            }
+            pieces
+        });
+        // Of known length, so that no index is checked.
+        let Some(table) = table.first_chunk::<IDEOGRAPHS>() else { return };
+        ids.extend(run.as_chunks().0.iter().map(|utf8| table[ideograph(*utf8).unwrap_or_default()]));
+    }
+
     /// Appends the pieces of one normalized word, or the unknown token.
     pub fn encode_word(&self, word: &[u8], pieces: &mut Vec<TokenId>) {
         let fits = word.len() <= self.max_word_chars || char_count(word) <= self.max_word_chars;
@@ -284,158 +317,4 @@ impl Worker {
 enum Run<'i, 't> {
     Plain(&'i mut dyn Iterator<Item = &'t str>),
     Marked(&'t str),
-}
-
-/// Writes the ids of words.
-struct Emit<'a> {
-    lookup: Lookup<'a>,
-    asked: &'a mut Asked,
-    ids: &'a mut Vec<TokenId>,
-    ends: &'a mut Vec<i64>,
-    /// How many ids of each text are asked for.
-    limit: usize,
-    /// Where the ids of the text under way begin.
-    row: usize,
-}
-
-impl Words for Emit<'_> {
-    fn take(&mut self, found: Found<'_>) {
-        self.take_on::<Baseline>(found);
-    }
-
-    #[inline(always)]
-    fn take_on<M: Machine>(&mut self, found: Found<'_>) {
-        // All are asked for before the first is needed: by then its memory has arrived.
-        self.asked.ask::<M>(found, self.lookup.cache);
-        let mut next = 0;
-        for &end in found.texts() {
-            next = self.emit::<M>(found, next, end);
-            self.end_row();
-        }
-        self.emit::<M>(found, next, u32::MAX);
-    }
-
-    fn is_full(&self) -> bool {
-        self.ids.len() - self.row >= self.limit
-    }
-
-    fn longest(&self) -> usize {
-        4 * (self.lookup.encoder.max_word_chars + 1)
-    }
-}
-
-impl Asked {
-    #[inline(always)]
-    fn ask<M: Machine>(&mut self, found: Found<'_>, cache: &WordCache) {
-        if self.keys.len() < found.len() {
-            self.keys.resize(found.len(), PackedWord::LONG);
-            self.places.resize(found.len(), 0);
-        }
-        for (i, (key, place)) in self.keys.iter_mut().zip(&mut self.places).take(found.len()).enumerate() {
-            *key = found.packed::<M>(i);
-            *place = if *key == PackedWord::LONG {
-                found.wide(i).map_or(0, |wide| cache.prefetch_wide(wide))
-            } else {
-                cache.prefetch(*key)
-            };
-        }
-    }
-}
-
-impl Emit<'_> {
-    #[inline(always)]
-    fn end_row(&mut self) {
-        self.ids.truncate(self.row.saturating_add(self.limit));
-        self.row = self.ids.len();
-        self.ends.push(self.row as i64);
-    }
-
-    /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
-    #[inline(always)]
-    fn emit<M: Machine>(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        let starts = found.starts();
-        let (keys, places) = (&self.asked.keys[..starts.len()], &self.asked.places[..starts.len()]);
-        let mut out = Out::new(self.ids, starts.len() - next);
-        while next < starts.len() && starts[next] < end {
-            let (key, place) = (keys[next], places[next]);
-            if key == PackedWord::LONG {
-                let known = found.wide(next).and_then(|word| self.lookup.cache.get_wide(word, place));
-                known.map(|(ids, count)| out.push(ids, count))
-            } else {
-                self.lookup.cache.get::<M>(key, place).map(|(ids, count)| out.push(ids, count))
-            }
-            .unwrap_or_else(|| {
-                out.close(self.ids);
-                self.lookup.miss(key, place, found, next, self.ids);
-                out = Out::new(self.ids, starts.len() - next);
-            });
-            next += 1;
-        }
-        out.close(self.ids);
-        next
-    }
-}
-
-/// Knows the ids of words.
-struct Lookup<'a> {
-    encoder: &'a Encoder,
-    cache: &'a mut WordCache,
-    pieces: &'a mut Vec<TokenId>,
-}
-
-impl Lookup<'_> {
-    /// Appends the ids of a word that is not in its place.
-    #[cold]
-    #[inline(never)]
-    fn miss(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
-        let short = key != PackedWord::LONG;
-        if short && let Some((known, count)) = self.cache.recall(key, place) {
-            return ids.extend_from_slice(&known[..count]);
-        }
-        if short && self.cache.is_elsewhere(key, place) {
-            let known = found.wide(i).and_then(|word| self.cache.get_wide(word, self.cache.prefetch_wide(word)));
-            if let Some((known, count)) = known {
-                return ids.extend_from_slice(&known[..count]);
-            }
-        }
-        self.pieces.clear();
-        self.encoder.encode_word(found.bytes(i), self.pieces);
-        if short {
-            self.cache.insert(key, place, self.pieces);
-        }
-        if let Some(word) = found.wide(i).filter(|_| !short || self.pieces.len() > INLINE) {
-            self.cache.insert_wide(word, self.cache.prefetch_wide(word), self.pieces);
-        }
-        ids.extend_from_slice(self.pieces);
-    }
-}
-
-/// The end of a vector of ids, written without a loop: whole arrays are stored, and only some of each kept.
-struct Out {
-    ids: *mut TokenId,
-    len: usize,
-}
-
-impl Out {
-    /// With room for `words` words of at most [`WIDEST`] ids.
-    #[inline(always)]
-    fn new(ids: &mut Vec<TokenId>, words: usize) -> Self {
-        ids.reserve((words + 1) * WIDEST);
-        Self { ids: ids.as_mut_ptr(), len: ids.len() }
-    }
-
-    /// Appends the first `count` of `ids`, of which there are at most [`WIDEST`].
-    #[inline(always)]
-    fn push<const N: usize>(&mut self, ids: [TokenId; N], count: usize) {
-        const { assert!(N <= WIDEST) }
-        // SAFETY: the room is for as many words as are asked for, and at most `WIDEST` ids of each.
-        unsafe { self.ids.add(self.len).cast::<[TokenId; N]>().write_unaligned(ids) };
-        self.len += count.min(N);
-    }
-
-    #[inline(always)]
-    fn close(&self, ids: &mut Vec<TokenId>) {
-        // SAFETY: everything before `len` was written, and `len` is within the capacity of this vector.
-        unsafe { ids.set_len(self.len) };
-    }
 }

@@ -14,6 +14,14 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// Appends all of an encoding of a later part of the text, which begins at byte `at`.
+    pub fn append(&mut self, part: &Self, at: usize) {
+        self.ids.extend_from_slice(&part.ids);
+        self.offsets.extend(part.offsets.iter().map(|(start, end)| (start + at, end + at)));
+        self.word_ids.extend(part.word_ids.iter().map(|word| self.words + word));
+        self.words += part.words;
+    }
+
     /// Appends the tokens of one word, each with its byte span.
     pub fn push_word(&mut self, tokens: &[(TokenId, usize, usize)]) {
         for &(id, start, end) in tokens {

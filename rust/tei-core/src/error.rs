@@ -35,6 +35,25 @@ pub enum Error {
         /// Its words.
         step: String,
     },
+    /// A token of the bytes scheme is not written in letters of bytes.
+    #[error(
+        "token {token:?} is no byte string: write each byte as its letter of GPT-2 ('Ġ' for a blank), or declare the \
+         token as an added one"
+    )]
+    NoByteString {
+        /// The token.
+        token: String,
+    },
+    /// A vocabulary of the bytes scheme cannot spell every text.
+    #[error("the vocabulary lacks {count} of the 256 bytes, the first is {byte:#04x} ({letter:?}): add them")]
+    MissingBytes {
+        /// The first byte without a token.
+        byte: u8,
+        /// How it is written.
+        letter: char,
+        /// How many there are.
+        count: usize,
+    },
     /// An added token has no text.
     #[error("added token {id} has an empty text: remove it or give it one")]
     EmptyAddedToken {
@@ -164,5 +183,45 @@ pub enum Error {
         offset: i64,
         /// Number of ids.
         len: usize,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {file}: {reason}; give a readable file of text or JSONL, plain or .gz, .xz, .zst")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file is not UTF-8.
+    #[error("{file} is not UTF-8: byte {byte:#04x} at offset {offset}; convert the file to UTF-8 first")]
+    NotUtf8 {
+        /// The file.
+        file: String,
+        /// The first byte that is part of no character.
+        byte: u8,
+        /// Where it is in the file, once unpacked.
+        offset: u64,
+    },
+    /// A line of a JSONL file is not JSON.
+    #[error("{file}, line {line} is not JSON: {reason}")]
+    NotJson {
+        /// The file.
+        file: String,
+        /// Number of the line, from 1 on.
+        line: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A line of a JSONL file has no text in the field asked for.
+    #[error("{file}, line {line} has no text in field {field:?}, only {found}: name the field that holds the text")]
+    NoText {
+        /// The file.
+        file: String,
+        /// Number of the line, from 1 on.
+        line: usize,
+        /// Name of the field.
+        field: String,
+        /// What there is instead.
+        found: String,
     },
 }

@@ -1,10 +1,11 @@
 //! Text → folded text: BERT's normalization in one pass, with every separator made a blank.
 //!
 //! Folded text holds three kinds of byte: the blank, ASCII punctuation, and all others, which make up words; characters
-//! that are words of their own stand between blanks. ASCII is copied 64 bytes at a time, two-byte characters are one
-//! look-up, all others go through the folding table. `normalizer.rs` is the slow definition, and takes over where marks
-//! would have to change places.
+//! that are words of their own stand between blanks; on request, ideographs that follow each other stay together. ASCII is
+//! copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes through the folding
+//! table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::machine::{BLOCK, Machine};
 use crate::normalizer::Normalizer;
@@ -20,6 +21,8 @@ pub struct Folded {
     len: usize,
     /// Bytes kept of what was there before.
     open: usize,
+    /// Whether a run of ideographs is among them.
+    runs: bool,
 }
 
 impl Folded {
@@ -49,6 +52,14 @@ impl Folded {
         self.bytes.copy_within(range.start..end, 0);
         self.len = end - range.start;
         self.open = self.len;
+        self.runs = false;
+    }
+
+    /// Whether what begins with an ideograph may be several of them.
+    #[inline]
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        self.runs
     }
 
     /// Number of bytes that were kept.
@@ -82,9 +93,9 @@ impl Folded {
     }
 
     #[inline(always)]
-    fn push(&mut self, entry: u64) {
-        // Eight bytes are written and up to seven kept: one store, no loop.
-        self.bytes[self.len..self.len + 8].copy_from_slice(&entry.to_le_bytes());
+    fn push(&mut self, entry: u128) {
+        // 16 bytes are written and up to 15 kept: one store, no loop.
+        self.bytes[self.len..self.len + 16].copy_from_slice(&entry.to_le_bytes());
         self.len += (entry >> LENGTH_SHIFT) as usize;
     }
 
@@ -94,33 +105,43 @@ impl Folded {
 }
 
 /// A compiled [`Normalizer`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Folder {
     normalizer: Normalizer,
-    folding: &'static Folding,
-    /// For each character below U+0800 the bytes it folds to, up to seven, and their number in the highest byte.
-    short: Box<[u64; SHORT]>,
+    /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
+    plane: &'static [u128],
 }
 
-const SHORT: usize = 0x800;
-const LENGTH_SHIFT: u32 = 56;
+const LENGTH_SHIFT: u32 = 120;
 /// Instead of a number of bytes: see the folding table.
-const COMPLEX: u64 = 255;
+const COMPLEX: u128 = 255;
+const BLANK: u128 = 1 << LENGTH_SHIFT | b' ' as u128;
 /// After so many ASCII bytes in a row, copying pays again.
 const CALM: usize = 12;
+
+/// The number of unified ideographs from U+4E00 on.
+pub const IDEOGRAPHS: usize = 0x5200;
+
+/// Which of the [`IDEOGRAPHS`] a character is whose UTF-8 has these three bytes, if it is one.
+#[inline(always)]
+#[must_use]
+pub fn ideograph(utf8: [u8; 3]) -> Option<usize> {
+    let [a, b, c] = utf8.map(usize::from);
+    let number = ((a & 15) << 12 | (b & 63) << 6 | c & 63).wrapping_sub(0x4E00);
+    (number < IDEOGRAPHS && a & 0xF0 == 0xE0).then_some(number)
+}
 
 impl Folder {
     /// Compiles a normalizer.
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
-        let mut folder =
-            Self { normalizer, folding: normalizer.folding(), short: Box::new([COMPLEX << LENGTH_SHIFT; SHORT]) };
-        for c in '\0'..='\u{7FF}' {
-            if let Some(entry) = folder.short_entry(c) {
-                folder.short[c as usize] = entry;
-            }
-        }
-        folder
+        // A mebibyte each, made in some milliseconds and shared by all tokenizers of one kind.
+        static PLANES: [OnceLock<Box<[u128]>>; 16] = [const { OnceLock::new() }; 16];
+        let Normalizer { clean_text, split_ideographs, strip_accents, lowercase } = normalizer;
+        let options = [clean_text, split_ideographs, strip_accents, lowercase];
+        let number = options.into_iter().fold(0, |number, option| number << 1 | usize::from(option));
+        let plane = PLANES[number].get_or_init(|| compile(normalizer));
+        Self { normalizer, plane }
     }
 
     /// The normalizer this was made of.
@@ -129,24 +150,16 @@ impl Folder {
         self.normalizer
     }
 
-    fn short_entry(&self, c: char) -> Option<u64> {
-        let mut folded = Folded::default();
-        folded.make_room(LONGEST);
-        let entry = self.folding.entry(c);
-        self.push_by_table(c, entry, &mut folded);
-        let mut bytes = [0; 8];
-        bytes.get_mut(..7)?.get_mut(..folded.len)?.copy_from_slice(folded.bytes());
-        (!entry.is_nonstarter()).then_some(u64::from_le_bytes(bytes) | (folded.len as u64) << LENGTH_SHIFT)
-    }
-
     /// Folds `text` from byte `at` until `folded` has about `goal` bytes; returns how far it came.
+    ///
+    /// With `runs`, ideographs that follow each other are not set apart from each other.
     #[inline(always)]
-    pub fn fold<M: Machine>(&self, text: &str, mut at: usize, goal: usize, folded: &mut Folded) -> usize {
+    pub fn fold<M: Machine>(&self, text: &str, mut at: usize, goal: usize, runs: bool, folded: &mut Folded) -> usize {
         folded.make_room(goal.saturating_sub(folded.len) + LONGEST + BLOCK);
         while at < text.len() && folded.len < goal {
             at = copy_plain::<M>(text.as_bytes(), at, goal, self.normalizer.lowercase, folded);
             if at < text.len() && folded.len < goal {
-                at = self.fold_characters(text, at, goal, folded);
+                at = self.fold_characters(text, at, goal, runs, folded);
             }
         }
         at
@@ -154,47 +167,44 @@ impl Folder {
 
     /// Folds character by character, until there is only ASCII for a while.
     #[inline(never)]
-    fn fold_characters(&self, text: &str, mut at: usize, goal: usize, folded: &mut Folded) -> usize {
+    fn fold_characters(&self, text: &str, mut at: usize, goal: usize, runs: bool, folded: &mut Folded) -> usize {
         let bytes = text.as_bytes();
         let mut calm = 0;
         while at < bytes.len() && folded.len < goal && calm < CALM {
             let [first, second] = [bytes[at], bytes.get(at + 1).copied().unwrap_or_default()];
-            if first < 0xE0 {
+            let [low, high] = [usize::from(second & 63), usize::from(first & 31) << 6];
+            let (c, len) = if first < 0xE0 {
                 // One or two bytes: chosen by arithmetic, since nothing predicts where words end.
-                let wide = usize::from(first >= 0x80);
-                let long = usize::from(first & 31) << 6 | usize::from(second & 63);
-                let entry = self.short[(if wide == 1 { long } else { usize::from(first) }) & (SHORT - 1)];
-                calm = if wide == 1 { 0 } else { calm + 1 };
-                if entry >> LENGTH_SHIFT < COMPLEX {
-                    folded.push(entry);
-                    at += 1 + wide;
+                let wide = first >= 0x80;
+                calm = if wide { 0 } else { calm + 1 };
+                (if wide { high | low } else { usize::from(first) }, 1 + usize::from(wide))
+            } else {
+                let third = bytes.get(at + 2).copied().unwrap_or_default();
+                if runs && ideograph([first, second, third]).is_some() {
+                    (at, calm) = (copy_ideographs(bytes, at, goal, folded), 0);
                     continue;
                 }
-            } else if let Some(c) = self.ideograph_at(bytes, at) {
-                folded.push(5 << LENGTH_SHIFT | 0x20 << 32 | c << 8 | 0x20);
-                (at, calm) = (at + 3, 0);
-                continue;
+                calm = 0;
+                (usize::from(first & 15) << 12 | low << 6 | usize::from(third & 63), 3)
+            };
+            let entry = self.plane[c & 0xFFFF];
+            if first < 0xF0 && entry >> LENGTH_SHIFT < COMPLEX {
+                folded.push(entry);
+                at += len;
+            } else {
+                at = self.fold_character(text, at, folded);
             }
-            (at, calm) = (self.fold_character(text, at, folded), 0);
         }
         at
     }
 
-    /// The three bytes of the unified ideograph at `at`, if there is one and it stands alone; it folds to itself.
-    #[inline(always)]
-    fn ideograph_at(&self, bytes: &[u8], at: usize) -> Option<u64> {
-        let &[a @ 0xE4..=0xE9, b, c] = bytes.get(at..)?.first_chunk::<3>()? else { return None };
-        let alone = self.normalizer.split_ideographs && (a > 0xE4 || b >= 0xB8);
-        alone.then_some(u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16)
-    }
-
     fn fold_character(&self, text: &str, at: usize, folded: &mut Folded) -> usize {
         let Some(c) = text[at..].chars().next() else { return text.len() };
-        let entry = self.folding.entry(c);
+        let entry = self.normalizer.folding().entry(c);
         if entry.is_nonstarter() {
             return self.fold_exactly(text, at, folded);
         }
-        self.push_by_table(c, entry, folded);
+        push_by_table(self.normalizer, c, entry, folded);
         at + c.len_utf8()
     }
 
@@ -202,24 +212,57 @@ impl Folder {
     fn fold_exactly(&self, text: &str, at: usize, folded: &mut Folded) -> usize {
         let starts = |b: &u8| b.is_ascii() && !b.is_ascii_control();
         let len = text.as_bytes()[at..].iter().position(starts).unwrap_or(text.len() - at);
-        for a in self.normalizer.normalize(&text[at..at + len], 0) {
+        let (marks, case) = (Folding::of(true, false), Folding::of(false, self.normalizer.lowercase));
+        for c in self.normalizer.decompose(&text[at..at + len]).filter(|c| !marks.entry(*c).is_dropped()) {
             folded.make_room(LONGEST);
-            let entry = Folding::none().entry(a.c);
-            push_separated(a.c, entry.is_space(), entry.is_punctuation(), folded);
+            let entry = case.entry(c);
+            case.fold(c, entry, |part, alone| push_separated(part, entry.is_space(), alone, folded));
         }
         at + len
     }
+}
 
-    fn push_by_table(&self, c: char, entry: Entry, folded: &mut Folded) {
-        if entry.is_control() && self.normalizer.clean_text {
-            return;
-        }
-        let alone = entry.is_ideograph() && self.normalizer.split_ideographs;
-        if entry.is_space() {
-            return push_separated(c, true, false, folded);
-        }
-        self.folding.fold(c, entry, |part, punctuation| push_separated(part, false, alone || punctuation, folded));
+fn push_by_table(normalizer: Normalizer, c: char, entry: Entry, folded: &mut Folded) {
+    if entry.is_control() && normalizer.clean_text {
+        return;
     }
+    let alone = entry.is_ideograph() && normalizer.split_ideographs;
+    if entry.is_space() {
+        return push_separated(c, true, false, folded);
+    }
+    normalizer.folding().fold(c, entry, |part, punctuation| push_separated(part, false, alone || punctuation, folded));
+}
+
+/// What all characters of the basic plane fold to.
+fn compile(normalizer: Normalizer) -> Box<[u128]> {
+    // Not as an array, which would be built on the stack.
+    let mut plane = vec![COMPLEX << LENGTH_SHIFT; 0x1_0000].into_boxed_slice();
+    let mut folded = Folded::default();
+    folded.make_room(LONGEST);
+    for c in '\0'..='\u{FFFF}' {
+        let entry = normalizer.folding().entry(c);
+        folded.len = 0;
+        push_by_table(normalizer, c, entry, &mut folded);
+        let mut bytes = [0; 16];
+        if let Some(out) = bytes[..15].get_mut(..folded.len).filter(|_| !entry.is_nonstarter()) {
+            out.copy_from_slice(folded.bytes());
+            plane[c as usize] = u128::from_le_bytes(bytes) | (folded.len as u128) << LENGTH_SHIFT;
+        }
+    }
+    plane
+}
+
+/// Copies a run of ideographs, each of which folds to itself.
+#[inline(always)]
+fn copy_ideographs(bytes: &[u8], at: usize, goal: usize, folded: &mut Folded) -> usize {
+    let (characters, most) = (bytes[at..].as_chunks::<3>().0, (goal - folded.len).div_ceil(3));
+    let run = characters.iter().take(most).take_while(|utf8| ideograph(**utf8).is_some()).count();
+    folded.runs = true;
+    folded.push(BLANK);
+    folded.bytes[folded.len..folded.len + 3 * run].copy_from_slice(&bytes[at..at + 3 * run]);
+    folded.len += 3 * run;
+    folded.push(BLANK);
+    at + 3 * run
 }
 
 fn push_separated(c: char, space: bool, alone: bool, folded: &mut Folded) {

@@ -55,7 +55,7 @@ pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options
     let guard = options.guard.map(|guard| (Table::new(encoder, guard.counts, removed), guard));
     let table = Table::new(encoder, counts, removed);
     let options = Options { min_gain: options.min_gain.max(1), ..options };
-    let mut heap = candidates(&table.words, options);
+    let mut heap = candidates(&table.words, encoder.vocabulary().later(), options);
     let mut grower = Grower { table, guard, next: encoder.vocabulary().len() as TokenId };
     let mut grown = Vec::new();
     while grown.len() < options.count {
@@ -88,7 +88,7 @@ fn new_token(vocabulary: &Vocabulary, removed: &[TokenId], (surface, position): 
 }
 
 /// All runs of pieces, with the tokens they would save if no two of them overlapped.
-fn candidates<'a>(words: &Segmentation<'a>, options: Options) -> Heap<'a> {
+fn candidates<'a>(words: &Segmentation<'a>, later: Position, options: Options) -> Heap<'a> {
     let mut gains: HashMap<Candidate, u64, RandomState> = HashMap::default();
     let mut cuts = Vec::new();
     for i in (0..words.counts.len() as u32).filter(|&i| !words.is_broken(i) && words.len_of(i) > 1) {
@@ -96,7 +96,7 @@ fn candidates<'a>(words: &Segmentation<'a>, options: Options) -> Heap<'a> {
         cuts.clear();
         cuts.extend(words.located(i).map(|(_, start)| start).chain([bytes.len()]));
         for (first, &start) in cuts.iter().enumerate() {
-            let position = if first == 0 { Position::Initial } else { Position::Continuation };
+            let position = if first == 0 { Position::Initial } else { later };
             for (saved, &end) in cuts[first + 1..].iter().enumerate().take(options.max_pieces).skip(1) {
                 *gains.entry((&bytes[start..end], position)).or_default() += count * saved as u64;
             }

@@ -24,17 +24,29 @@ impl<T: Copy> Huge<T> {
         let layout = Self::layout(len);
         // SAFETY: the layout is not empty.
         let Some(items) = NonNull::new(unsafe { alloc(layout) }.cast::<T>()) else { handle_alloc_error(layout) };
-        // Asked for before the first touch: pages that are already there are not changed.
-        #[cfg(target_os = "linux")]
-        // SAFETY: the advice concerns whole pages of this allocation only, and changes no content.
-        unsafe {
-            libc::madvise(items.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
-        }
+        advise(items.as_ptr(), layout.size());
         for i in 0..len {
             // SAFETY: `len` items fit into the allocation.
             unsafe { items.add(i).write(item) };
         }
         Self { items, len }
+    }
+}
+
+/// Makes room for `additional` more items, on huge pages if there are many: filling small ones takes twice as long.
+pub fn reserve<T>(items: &mut Vec<T>, additional: usize) {
+    items.reserve(additional);
+    let spare = items.spare_capacity_mut();
+    advise(spare.as_ptr(), size_of_val(spare));
+}
+
+/// Asks for huge pages within `size` bytes from `start` on, before the first touch: pages in use are not changed.
+fn advise<T>(start: *const T, size: usize) {
+    let skipped = start.cast::<u8>().align_offset(PAGE);
+    #[cfg(target_os = "linux")]
+    if let Some(rest @ 1..) = size.checked_sub(skipped).map(|rest| rest / PAGE * PAGE) {
+        // SAFETY: the advice concerns whole pages of memory of the caller only, and changes no content.
+        unsafe { libc::madvise(start.cast_mut().wrapping_byte_add(skipped).cast(), rest, libc::MADV_HUGEPAGE) };
     }
 }
 

@@ -3,7 +3,7 @@
 //! This is the exact, step-by-step definition: one pass a step, as BERT's normalizer is written in Hugging Face
 //! `tokenizers`. It serves offsets and the rare texts that need canonical re-ordering; ids come from `scanner.rs`, which
 //! fuses all steps, and tests hold the two equal.
-use unicode_normalization_alignments::UnicodeNormalization;
+use unicode_normalization_alignments::{UnicodeNormalization, char::canonical_combining_class};
 
 use crate::unicode::Folding;
 
@@ -108,6 +108,22 @@ impl Normalizer {
             chars = chars.into_iter().flat_map(|a| a.c.to_lowercase().map(move |c| a.with(c))).collect();
         }
         chars
+    }
+
+    /// The first steps of [`Normalizer::normalize`] without spans, up to where marks have changed places.
+    ///
+    /// Marks that will be dropped are left out before, unless they keep others from changing places: sorting takes longest.
+    pub(crate) fn decompose(&self, text: &str) -> impl Iterator<Item = char> {
+        debug_assert!(self.strip_accents, "else no mark changes its place");
+        let properties = Folding::none();
+        let marks = Folding::of(true, false);
+        let moves = |c: char| marks.entry(c).is_dropped() && canonical_combining_class(c) != 0;
+        let clean = move |c: &char| !(self.clean_text && properties.entry(*c).is_control()) && !moves(*c);
+        let chars = text.chars().filter(clean).flat_map(|c| {
+            let blank = (self.split_ideographs && properties.entry(c).is_ideograph()).then_some(' ');
+            blank.into_iter().chain([c]).chain(blank)
+        });
+        chars.nfd().map(|(c, _)| c)
     }
 }
 

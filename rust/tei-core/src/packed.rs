@@ -20,7 +20,7 @@ impl PackedWord {
     #[inline(always)]
     #[must_use]
     pub fn read<M: Machine>(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        let block = text.get(at..)?.first_chunk()?;
+        let block = text.get(at..at + 16)?.first_chunk()?;
         (1..=MAX_PACKED).contains(&len).then(|| Self(M::first(block, len) | (len as u128) << LENGTH))
     }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Worker};
-use crate::{TokenId, span};
+use crate::encoding::Encoding;
+use crate::{TokenId, huge, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
 const SERIAL_BYTES: usize = 128 << 10;
@@ -71,30 +72,48 @@ fn units(sizes: impl Iterator<Item = usize>, unit: usize) -> Vec<Range<usize>> {
 }
 
 /// Runs `work` on the units 0 to `count`, each with a part to fill, and hands the parts to `join` in order.
-///
-/// Parts are joined while they are still in a cache of the processor, and used again: there is no second pass over the
-/// output, and no memory but that of the few parts that wait for an earlier one.
 pub fn in_order<P: Default + Send>(
     count: usize,
     threads: usize,
     work: impl Fn(usize, &mut P) + Sync,
+    mut join: impl FnMut(&mut P) + Send,
+) {
+    let mut units = 0..count;
+    stream(
+        threads.min(count),
+        |(unit, _)| units.next().map(|next| *unit = next).is_some(),
+        |(unit, part): &mut (usize, P)| work(*unit, part),
+        |(_, part)| join(part),
+    );
+}
+
+/// Takes parts by `next`, one after the other, until it returns false; works on them on all threads, and hands them to
+/// `join` in the order they were taken in.
+///
+/// Parts are joined while they are still in a cache of the processor, and used again: there is no second pass over the
+/// output, and no memory but that of the few parts that wait for an earlier one.
+pub fn stream<P: Default + Send>(
+    threads: usize,
+    next: impl FnMut(&mut P) -> bool + Send,
+    work: impl Fn(&mut P) + Sync,
     join: impl FnMut(&mut P) + Send,
 ) {
+    let source = Mutex::new((0, next));
     let queue = Mutex::new(Queue { next: 0, waiting: Vec::new(), spare: Vec::new(), join });
-    let taken = AtomicUsize::new(0);
+    let take = |part: &mut P| {
+        let (taken, next) = &mut *source.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        next(part).then_some(*taken - 1)
+    };
     let run = || {
         let mut part = P::default();
-        loop {
-            let unit = taken.fetch_add(1, Ordering::Relaxed);
-            if unit >= count {
-                break;
-            }
-            work(unit, &mut part);
+        while let Some(unit) = take(&mut part) {
+            work(&mut part);
             part = queue.lock().unwrap_or_else(PoisonError::into_inner).put(unit, part);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
+        for _ in 1..threads {
             scope.spawn(run);
         }
         run();
@@ -156,6 +175,12 @@ impl Rows {
         encoder.encode_up_to(limit, texts.iter().copied(), worker, &mut self.ids, &mut self.ends);
     }
 
+    /// Makes room for the ids, at most `most`, of `bytes` of text.
+    pub fn reserve(&mut self, bytes: usize, most: usize) {
+        // A third is more than most texts need; what is not written costs nothing.
+        huge::reserve(&mut self.ids, (bytes / 3).min(most));
+    }
+
     /// Moves the rows of `part` to the end of these.
     pub fn take(&mut self, part: &mut Self) {
         let start = self.ids.len() as i64;
@@ -164,7 +189,8 @@ impl Rows {
     }
 
     /// No rows, with a first offset.
-    fn empty() -> Self {
+    #[must_use]
+    pub fn empty() -> Self {
         Self { ids: Vec::new(), ends: vec![0] }
     }
 
@@ -182,8 +208,7 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: us
     let threads = thread_count(threads, bytes);
     let mut rows = Rows::empty();
     if threads <= 1 {
-        // A third is more than most texts need; what is not written costs nothing.
-        rows.ids.reserve((bytes / 3).min(texts.len().saturating_mul(limit)) + texts.len());
+        rows.reserve(bytes, texts.len().saturating_mul(limit));
         encoder.with_worker(|worker| rows.encode(encoder, texts, limit, worker));
         return rows;
     }
@@ -193,6 +218,24 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: us
     };
     in_order(units.len(), threads, fill, |part| rows.take(part));
     rows
+}
+
+/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns the texts in order.
+#[must_use]
+pub fn decode_batch(
+    ids: &[TokenId],
+    offsets: &[usize],
+    threads: usize,
+    decode: impl Fn(&[TokenId]) -> String + Sync,
+) -> Vec<String> {
+    let threads = thread_count(threads, size_of_val(ids));
+    let rows: Vec<_> = offsets.windows(2).map(|ends| &ids[ends[0]..ends[1]]).collect();
+    let units = units(rows.iter().map(|row| size_of_val(*row) + 16), MIN_UNIT);
+    let mut texts = Vec::with_capacity(rows.len());
+    let fill =
+        |unit: usize, part: &mut Vec<String>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
+    in_order(units.len(), threads, fill, |part| texts.append(part));
+    texts
 }
 
 /// Rows of ids with their places in the texts, as columns.
@@ -207,8 +250,8 @@ pub struct AlignedRows {
 }
 
 impl AlignedRows {
-    fn push(&mut self, encoder: &Encoder, text: &str) {
-        let encoding = encoder.encode_aligned(text);
+    /// Appends the encoding of a text.
+    pub(crate) fn push(&mut self, text: &[u8], encoding: Encoding) {
         let spans = span::to_chars(text, &encoding.offsets);
         self.offsets.extend(spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]));
         self.word_ids.extend(encoding.word_ids.iter().map(|&word| i64::from(word)));
@@ -222,7 +265,7 @@ impl AlignedRows {
 pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
     let parts = map_units(texts, threads, |texts| {
         let mut part = AlignedRows::default();
-        texts.iter().for_each(|text| part.push(encoder, text));
+        texts.iter().for_each(|text| part.push(text.as_bytes(), encoder.encode_aligned(text)));
         part
     });
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };

@@ -1,10 +1,11 @@
 //! The rules that make words of text: any sequence of normalizers and pre-tokenizers, each text on its fastest path.
 //!
-//! There are three: rules that amount to BERT's go to its scanner; under others that change characters one by one, ASCII
+//! There are four: rules that amount to BERT's go to its scanner, those of the bytes scheme to theirs; under others that change characters one by one, ASCII
 //! goes through a table of what each byte becomes; the rest takes every step on aligned characters.
 use std::ops::Range;
 
 use crate::Result;
+use crate::byte_words::ByteWords;
 use crate::normalizer::{AlignedChar, Normalizer, align, flatten};
 use crate::scanner::{Found, Scanner, Scratch, Words};
 use crate::splits::{Class, Splitter, class};
@@ -18,10 +19,14 @@ pub struct Rules {
     fast: Fast,
 }
 
+/// Name of the pre-tokenizer of the bytes scheme.
+const BYTES: &str = "ByteWords";
+
 /// What is faster than taking every step.
 #[derive(Clone, Debug)]
 enum Fast {
     Bert(Box<Scanner>),
+    Bytes(ByteWords),
     Ascii(Box<Ascii>),
     Nothing,
 }
@@ -33,7 +38,19 @@ impl Rules {
     /// [`crate::Error::UnknownStep`] if a step is not known.
     pub fn parse<W: AsRef<str>>(normalizer: &[Vec<W>], pre_tokenizer: &[Vec<W>]) -> Result<Self> {
         let steps = normalizer.iter().map(|step| Step::parse(step)).collect::<Result<_>>()?;
+        if let (true, [only]) = (normalizer.is_empty(), pre_tokenizer)
+            && let [name] = only.as_slice()
+            && name.as_ref() == BYTES
+        {
+            return Ok(Self::bytes());
+        }
         Ok(Self::new(steps, Splitter::parse(pre_tokenizer)?))
+    }
+
+    /// The rules of the bytes scheme: nothing is changed, and every byte is part of a word.
+    #[must_use]
+    pub fn bytes() -> Self {
+        Self { steps: Vec::new(), splitter: Splitter::default(), fast: Fast::Bytes(ByteWords::new()) }
     }
 
     /// Finds the fastest path for the rules.
@@ -52,6 +69,12 @@ impl Rules {
         matches!(self.fast, Fast::Bert(_))
     }
 
+    /// Whether these are the rules of the bytes scheme.
+    #[must_use]
+    pub fn is_bytes(&self) -> bool {
+        matches!(self.fast, Fast::Bytes(_))
+    }
+
     /// Normalizes `text`; spans are byte offsets into `text` plus `base`.
     #[must_use]
     pub fn normalize(&self, text: &str, base: usize) -> Vec<AlignedChar> {
@@ -68,6 +91,9 @@ impl Rules {
     pub fn scan<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
         if let Fast::Bert(scanner) = &self.fast {
             return scanner.scan(texts, scratch, words);
+        }
+        if let Fast::Bytes(scanner) = &self.fast {
+            return scanner.scan(texts, &mut scratch.bytes, words);
         }
         let mut batch = Batch { words, folded: Vec::new(), starts: Vec::new(), ends: Vec::new(), texts: Vec::new() };
         for text in texts {

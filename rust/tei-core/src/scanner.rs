@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use crate::boundaries::{Boundaries, find};
-use crate::folder::{Folded, Folder};
+use crate::byte_words;
+use crate::folder::{Folded, Folder, ideograph};
 #[cfg(target_arch = "x86_64")]
 use crate::machine::{Avx2, Avx512};
 use crate::machine::{Baseline, Level, Machine};
@@ -17,6 +18,9 @@ const CHUNK: usize = 2 << 10;
 
 /// Receives the words of texts in order.
 pub trait Words {
+    /// Whether what begins with an [`ideograph`](crate::folder::ideograph) may be several of them, a word each.
+    const RUNS: bool = false;
+
     /// Takes the next words.
     fn take(&mut self, found: Found<'_>);
 
@@ -44,19 +48,21 @@ pub struct Found<'a> {
     starts: &'a [u32],
     ends: &'a [u32],
     texts: &'a [u32],
+    /// Whether what begins with an ideograph may be several of them.
+    runs: bool,
 }
 
 impl<'a> Found<'a> {
     /// A single word, without the end of its text.
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
-        Self { folded: word, starts: &[0], ends: end, texts: &[] }
+        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false }
     }
 
     /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
-        Self { folded, starts, ends, texts }
+        Self { folded, starts, ends, texts, runs: false }
     }
 
     /// Number of words.
@@ -93,12 +99,20 @@ impl<'a> Found<'a> {
         &self.folded[self.starts[i] as usize..self.ends[i] as usize]
     }
 
-    /// The `i`-th word, packed, or [`PackedWord::LONG`].
+    /// Whether the `i`-th word is a run of ideographs, each of which is a word, see [`Words::RUNS`].
     #[inline(always)]
     #[must_use]
-    pub fn packed<M: Machine>(&self, i: usize) -> PackedWord {
-        let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
-        PackedWord::read::<M>(self.folded, start, len).unwrap_or(PackedWord::LONG)
+    pub fn is_run(&self, i: usize) -> bool {
+        self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| ideograph(*utf8).is_some())
+    }
+
+    /// All words, packed, or [`PackedWord::LONG`].
+    #[inline(always)]
+    pub fn packed<M: Machine>(self) -> impl Iterator<Item = PackedWord> {
+        self.starts.iter().zip(self.ends).map(move |(&start, &end)| {
+            let len = end.wrapping_sub(start) as usize;
+            PackedWord::read::<M>(self.folded, start as usize, len).unwrap_or(PackedWord::LONG)
+        })
     }
 
     /// The `i`-th word, packed wide.
@@ -121,19 +135,22 @@ pub struct Scratch {
     folded: Folded,
     found: Boundaries,
     texts: Vec<u32>,
+    /// Those of the other scanner.
+    pub(crate) bytes: byte_words::Scratch,
 }
 
 impl Scratch {
     /// Hands over all words of the folded text; if a text goes on, its last word may, too, and is kept.
     #[inline(always)]
     fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, words: &mut W) {
-        let Self { folded, found, texts } = self;
+        let Self { folded, found, texts, .. } = self;
         let end = folded.len();
         folded.pad();
         find::<M>(folded.bytes(), found);
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
-        words.take_on::<M>(Found { folded: folded.with_slack(), starts: found.starts(), ends: found.ends(), texts });
+        let (text, runs) = (folded.with_slack(), folded.has_runs());
+        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs });
         folded.keep(tail..end, words.longest());
         texts.clear();
     }
@@ -191,13 +208,14 @@ impl Scanner {
         scratch: &mut Scratch,
         words: &mut W,
     ) {
+        let runs = W::RUNS && self.normalizer().split_ideographs;
         scratch.folded.keep(0..0, 0);
         for text in texts {
             let mut at = 0;
             loop {
                 // Twice what is there, so that a word longer than the chunk is not looked at again and again.
                 let goal = CHUNK.max(2 * scratch.folded.open());
-                at = self.folder.fold::<M>(text, at, goal, &mut scratch.folded);
+                at = self.folder.fold::<M>(text, at, goal, runs, &mut scratch.folded);
                 if at == text.len() {
                     break;
                 }

@@ -177,6 +177,7 @@ impl<'a> Selector<'a> {
     /// where it ends, the word is spelled on until a piece begins where one began before.
     fn gains(&self) -> (Strings, Vec<i64>) {
         let words = &self.words;
+        let one_class = self.options.continuation_prefix.is_empty();
         let (mut strings, mut gains, mut cuts) = (Strings::default(), Vec::new(), Vec::new());
         for i in (0..words.masses.len() as StringId).filter(|&i| words.path(i).len() > 1) {
             let (mass, whole) = (words.spelled_mass(i), words.masses[i as usize].again);
@@ -203,7 +204,7 @@ impl<'a> Selector<'a> {
                 } else {
                     whole
                 };
-                let position = if start == 0 { Position::Initial } else { Position::Continuation };
+                let position = if start == 0 || one_class { Position::Initial } else { Position::Continuation };
                 if saved != 0 && mass > 0 && !self.reads_as_continuation(position, &bytes[start..end]) {
                     let id = strings.add(position, &bytes[start..end]) as usize;
                     gains.resize(gains.len().max(id + 1), 0);
@@ -220,7 +221,7 @@ impl<'a> Selector<'a> {
     /// Whether a string in front would be taken for a token further on.
     fn reads_as_continuation(&self, position: Position, bytes: &[u8]) -> bool {
         let prefix = self.options.continuation_prefix.as_bytes();
-        position == Position::Initial && bytes.len() > prefix.len() && bytes.starts_with(prefix)
+        position == Position::Initial && !prefix.is_empty() && bytes.len() > prefix.len() && bytes.starts_with(prefix)
     }
 
     /// Calls `note` for each string that begins with piece `first` and is longer: start, end, number of pieces saved.

@@ -92,8 +92,7 @@ impl Tally {
     }
 
     #[inline(always)]
-    fn add<M: Machine>(&mut self, found: Found<'_>, i: usize) {
-        let word = found.packed::<M>(i);
+    fn add(&mut self, word: PackedWord, found: Found<'_>, i: usize) {
         let head = &mut self.heads[slot(word)];
         if head.word == word && word != PackedWord::LONG {
             head.count += 1;
@@ -134,8 +133,8 @@ impl Words for Tally {
         if self.heads.is_empty() {
             self.heads.resize(1 << BITS, EMPTY);
         }
-        for i in 0..found.len() {
-            self.add::<M>(found, i);
+        for (i, word) in found.packed::<M>().enumerate() {
+            self.add(word, found, i);
         }
     }
 }

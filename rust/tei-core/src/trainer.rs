@@ -2,6 +2,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use crate::byte_letters;
 use crate::merges::{Merge, Merges};
 use crate::pair_counts::{PairCounts, Symbol};
 use crate::rules::Rules;
@@ -21,7 +22,7 @@ pub struct Options {
     pub special_tokens: Vec<String>,
     /// Tokens that come next, whatever the words say; one with the prefix is a continuation.
     pub required_tokens: Vec<String>,
-    /// What a continuation token begins with.
+    /// What a continuation token begins with; empty in the bytes scheme, whose tokens are all of one position class.
     pub continuation_prefix: String,
     /// A word of more characters is unknown, so nothing is learned from it.
     pub max_word_chars: usize,
@@ -31,6 +32,17 @@ pub struct Options {
     pub max_token_bytes: usize,
     /// Whether tokens are chosen by what unseen text needs, from more than are wanted; see [`crate::selection`].
     pub quality: bool,
+}
+
+impl Options {
+    fn is_lossless(&self) -> bool {
+        self.continuation_prefix.is_empty()
+    }
+
+    fn positions(&self) -> &'static [Position] {
+        const ALL: [Position; 2] = [Position::Initial, Position::Continuation];
+        if self.is_lossless() { &ALL[..1] } else { &ALL }
+    }
 }
 
 /// Why a token is in a vocabulary.
@@ -57,10 +69,11 @@ const CANDIDATES: usize = 2;
 /// Tokens in id order: special tokens, initial characters, continuation characters, required tokens, then the others,
 /// merges by falling count or chosen tokens by falling use.
 ///
-/// A character that occurs at least `min_count` times is a token in both position classes, so that longest match can
-/// spell every word over these characters; one that is always a word by itself needs no continuation. A word with a
-/// rarer character is unknown, and nothing is learned from it. Merges that give equal strings share one token. The
-/// result depends on the counts alone.
+/// Without a continuation prefix characters are letters of bytes, all 256 are tokens, and there is one position class.
+/// Otherwise a character that occurs at least `min_count` times is a token in both position classes, so that longest
+/// match can spell every word over these characters; one that is always a word by itself needs no continuation. A word
+/// with a rarer character is unknown, and nothing is learned from it. Merges that give equal strings share one token.
+/// The result depends on the counts alone.
 ///
 /// # Errors
 /// [`Error::NoWords`], [`Error::CountsTooLarge`], [`Error::DuplicateToken`] for a special token given twice, and
@@ -105,6 +118,12 @@ struct Alphabet {
 
 impl Alphabet {
     fn new(counts: &WordCounts, rules: &Rules, options: &Options) -> Self {
+        if options.is_lossless() {
+            // Every byte, so that every text can be spelled.
+            let mut letters: Vec<char> = (0..=255).map(byte_letters::letter).collect();
+            letters.sort_unstable();
+            return Self::of(letters, vec![false; 256], options);
+        }
         // How often each occurs, and whether next to another one.
         let mut totals: HashMap<char, (u64, bool)> = HashMap::new();
         for (word, count) in short_words(counts, options.max_word_chars) {
@@ -120,13 +139,13 @@ impl Alphabet {
         found.sort_unstable_by_key(|&(c, (total, _))| (Reverse(total), c));
         found.truncate(options.limit_alphabet);
         found.sort_unstable();
-        let characters: Vec<char> = found.iter().map(|&(c, _)| c).collect();
-        Self {
-            alone: found.iter().map(|&(c, (_, joined))| !joined && stands_alone(rules, c)).collect(),
-            symbols: characters.iter().zip(0..).map(|(&c, symbol)| (c, symbol)).collect(),
-            characters,
-            max_word_chars: options.max_word_chars,
-        }
+        let alone = found.iter().map(|&(c, (_, joined))| !joined && stands_alone(rules, c)).collect();
+        Self::of(found.into_iter().map(|(c, _)| c).collect(), alone, options)
+    }
+
+    fn of(characters: Vec<char>, alone: Vec<bool>, options: &Options) -> Self {
+        let symbols = characters.iter().zip(0..).map(|(&c, symbol)| (c, symbol)).collect();
+        Self { characters, alone, symbols, max_word_chars: options.max_word_chars }
     }
 
     /// Words over these characters that are not too long, with their counts.
@@ -134,9 +153,10 @@ impl Alphabet {
         short_words(counts, self.max_word_chars).filter(|(word, _)| word.chars().all(|c| self.symbols.contains_key(&c)))
     }
 
-    /// Bytes of each symbol.
-    fn sizes(&self) -> Vec<u32> {
-        self.characters.iter().chain(&self.characters).map(|c| c.len_utf8() as u32).collect()
+    /// Bytes of each of the first symbols, in all position classes; a letter stands for one byte.
+    fn sizes(&self, options: &Options) -> Vec<u32> {
+        let size = |c: &char| if options.is_lossless() { 1 } else { c.len_utf8() as u32 };
+        options.positions().iter().flat_map(|_| self.characters.iter().map(size)).collect()
     }
 }
 
@@ -155,12 +175,12 @@ fn stands_alone(rules: &Rules, c: char) -> bool {
 
 fn merges(counts: &WordCounts, alphabet: &Alphabet, options: &Options) -> Merges {
     let mut pairs = PairCounts::new(options.min_count.max(1));
+    let later = if options.is_lossless() { 0 } else { alphabet.characters.len() as Symbol };
     for (word, count) in alphabet.words(counts) {
-        let later = |(i, c)| alphabet.symbols[&c] + if i > 0 { alphabet.characters.len() as Symbol } else { 0 };
-        pairs.push(word.chars().enumerate().map(later), count);
+        pairs.push(word.chars().enumerate().map(|(i, c)| alphabet.symbols[&c] + if i > 0 { later } else { 0 }), count);
     }
-    pairs.count(2 * alphabet.characters.len());
-    Merges::new(pairs, options.min_count).limited(alphabet.sizes(), options.max_token_bytes)
+    pairs.count(options.positions().len() * alphabet.characters.len());
+    Merges::new(pairs, options.min_count).limited(alphabet.sizes(options), options.max_token_bytes)
 }
 
 /// Tokens while they are collected, each once, and what each symbol spells.
@@ -180,7 +200,7 @@ impl<'o> Tokens<'o> {
             }
             tokens.push(token.clone(), Reason::Special);
         }
-        for position in [Position::Initial, Position::Continuation] {
+        for &position in options.positions() {
             for (c, alone) in alphabet.characters.iter().zip(&alphabet.alone) {
                 let surface = (position, c.to_string());
                 if position == Position::Initial || !alone {
@@ -213,7 +233,7 @@ impl<'o> Tokens<'o> {
         match position {
             Position::Continuation => self.push(format!("{prefix}{surface}"), reason),
             // In front, such a string would read as a continuation of something else.
-            Position::Initial if surface.len() > prefix.len() && surface.starts_with(prefix.as_str()) => {}
+            Position::Initial if reads_as_continuation(surface, prefix) => {}
             Position::Initial => self.push(surface.clone(), reason),
         }
     }
@@ -249,10 +269,15 @@ impl<'o> Tokens<'o> {
 
     fn surface(&self, token: &str) -> Surface {
         match token.strip_prefix(&self.options.continuation_prefix) {
-            Some(rest) if !rest.is_empty() => (Position::Continuation, rest.to_owned()),
+            Some(rest) if !rest.is_empty() && !self.options.is_lossless() => (Position::Continuation, rest.to_owned()),
             _ => (Position::Initial, token.to_owned()),
         }
     }
+}
+
+/// Whether a string in front would be taken for a token further on.
+fn reads_as_continuation(surface: &str, prefix: &str) -> bool {
+    !prefix.is_empty() && surface.len() > prefix.len() && surface.starts_with(prefix)
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Trie {
     open: Vec<u32>,
     /// What continuation tokens begin with; empty if words never hold it.
     prefix: Box<[u8]>,
+    /// Number of the root where words go on; that of their beginning, 0, if there is one position class.
+    later: u32,
 }
 
 /// A key to place: its bytes and its id.
@@ -46,20 +48,27 @@ impl Trie {
         let mut keys: [Vec<Key>; 2] = Default::default();
         for id in 0..vocabulary.len() as TokenId {
             let (surface, position) = vocabulary.surface(id);
-            keys[root(position) as usize].push((surface.as_bytes(), id));
+            keys[position as usize].push((surface.as_bytes(), id));
         }
         Self::of_keys(&keys, vocabulary.continuation_prefix())
     }
 
-    /// The trie of surfaces, none of them empty or given twice, by position class.
-    pub(crate) fn of_keys(keys: &[Vec<Key>; 2], continuation_prefix: &str) -> Self {
-        let mut trie = Self { prefix: continuation_prefix.as_bytes().into(), ..Self::empty() };
-        for (root, keys) in keys.iter().enumerate() {
-            let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
-            sorted.sort_unstable();
-            let keys: Vec<Key> = sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect();
-            trie.place(root as u32, &keys);
+    /// The trie of surfaces, none of them empty or given twice, by position class; without a prefix there is one class.
+    pub(crate) fn of_keys(keys: &[Vec<Key>; 2], prefix: &str) -> Self {
+        let later = u32::from(!prefix.is_empty());
+        let mut trie = Self { prefix: prefix.as_bytes().into(), later, ..Self::empty() };
+        for (root, keys) in (0..).zip(keys) {
+            trie.place(root, &sorted(keys));
         }
+        trie.nodes.shrink_to_fit();
+        trie
+    }
+
+    /// The trie of byte strings with their ids, all of one position class.
+    #[must_use]
+    pub fn of_bytes<'t>(keys: impl Iterator<Item = (&'t [u8], TokenId)>) -> Self {
+        let mut trie = Self { later: 0, ..Self::empty() };
+        trie.place(0, &sorted(&keys.collect::<Vec<_>>()));
         trie.nodes.shrink_to_fit();
         trie
     }
@@ -67,10 +76,10 @@ impl Trie {
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default() };
+        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default(), later: 1 };
         trie.open_block();
-        trie.take(root(Position::Initial), NO_PARENT);
-        trie.take(root(Position::Continuation), NO_PARENT);
+        trie.take(0, NO_PARENT);
+        trie.take(1, NO_PARENT);
         trie
     }
 
@@ -103,7 +112,7 @@ impl Trie {
     /// The longest token by what it spells.
     #[inline]
     fn walk(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
-        let (mut at, mut best) = (root(position), None);
+        let (mut at, mut best) = (self.root(position), None);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
             let node = self.nodes[child as usize];
@@ -151,17 +160,23 @@ impl Trie {
         if surface.is_empty() {
             return;
         }
-        let end =
-            surface.iter().fold(root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
+        let end = surface
+            .iter()
+            .fold(self.root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
         self.nodes[end as usize].id = id;
     }
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
-        let end = surface.iter().try_fold(root(position), |at, &byte| self.child(at, byte));
+        let end = surface.iter().try_fold(self.root(position), |at, &byte| self.child(at, byte));
         if let Some(end) = end.filter(|_| !surface.is_empty()) {
             self.nodes[end as usize].id = NONE;
         }
+    }
+
+    #[inline(always)]
+    fn root(&self, position: Position) -> u32 {
+        position as u32 & self.later
     }
 
     fn child(&self, at: u32, byte: u8) -> Option<u32> {
@@ -267,11 +282,10 @@ impl Trie {
     }
 }
 
-fn root(position: Position) -> u32 {
-    match position {
-        Position::Initial => 0,
-        Position::Continuation => 1,
-    }
+fn sorted<'t>(keys: &[Key<'t>]) -> Vec<Key<'t>> {
+    let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect()
 }
 
 /// The first bytes as a number that orders like them, so that sorting seldom has to follow a pointer.

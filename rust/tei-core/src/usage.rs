@@ -1,5 +1,6 @@
 //! How well a vocabulary fits word counts, and how tokens are spelled by others.
 use crate::TokenId;
+use crate::byte_letters;
 use crate::encoder::Encoder;
 use crate::segmentation::{Segmentation, char_count, trace_without_itself, trie_without};
 use crate::word_counts::WordCounts;
@@ -28,28 +29,40 @@ impl Usage {
         let segmentation = Segmentation::new(encoder, counts, &[]);
         let sum =
             |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
+        // In the bytes scheme a letter is a byte, and characters are those that do not go on with one.
+        let sizes: [fn(&[u8]) -> usize; 2] =
+            if encoder.is_lossless() { [first_letters, char_count] } else { [char_count, <[u8]>::len] };
+        let [characters, bytes] = sizes.map(sum);
         Self {
             emitted: segmentation.emitted().to_vec(),
             words: counts.total(),
             tokens: segmentation.tokens(),
             unknown_words: segmentation.unknown_words(),
-            characters: sum(char_count),
-            bytes: sum(<[u8]>::len),
+            characters,
+            bytes,
         }
     }
+}
+
+/// Number of letters whose bytes begin a character.
+fn first_letters(word: &[u8]) -> usize {
+    let letters = word.utf8_chunks().flat_map(|chunk| chunk.valid().chars());
+    letters.filter(|&letter| byte_letters::byte(letter).is_none_or(|byte| byte.cast_signed() >= -64)).count()
 }
 
 /// Characters that any text may hold: printable ASCII, the rest of Latin-1, and general punctuation.
 const COMMON: [std::ops::RangeInclusive<char>; 4] =
     ['!'..='~', '\u{A1}'..='\u{FF}', '\u{2010}'..='\u{2027}', '\u{2030}'..='\u{205E}'];
 
-/// Which tokens are one character, in either position, that is common in any text or occurs in `counts`.
+/// Which tokens are one character, in either position, that is common in any text or occurs in `counts`; in the bytes
+/// scheme, which are one byte.
 #[must_use]
 pub fn alphabet(encoder: &Encoder, counts: &WordCounts) -> Vec<bool> {
     let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = COMMON.into_iter().flatten().collect();
     counts.iter().for_each(|(word, _)| characters.extend(word.chars()));
     let vocabulary = encoder.vocabulary();
-    let single = |id| single_char(vocabulary.surface(id).0).is_some_and(|c| characters.contains(&c));
+    let is_needed = |c| characters.contains(&c) || encoder.is_lossless() && byte_letters::byte(c).is_some();
+    let single = |id| single_char(vocabulary.surface(id).0).is_some_and(is_needed);
     (0..vocabulary.len() as TokenId).map(single).collect()
 }
 

@@ -31,6 +31,17 @@ fn fault(bytes: &[u8]) -> Fault {
     Fault { offset, byte: bytes.get(offset).copied().unwrap_or(0) }
 }
 
+/// Bytes that are UTF-8 but for surrogates, each of them replaced by U+FFFD, which has the same length.
+#[must_use]
+pub fn without_surrogates(mut bytes: Vec<u8>) -> String {
+    for i in 0..bytes.len().saturating_sub(2) {
+        if bytes[i] == 0xED && bytes[i + 1] >= 0xA0 {
+            bytes[i..i + 3].copy_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,9 @@ pub struct Vocabulary {
 impl Vocabulary {
     /// A vocabulary of `tokens` in id order; a token that begins with `continuation_prefix` is a continuation.
     ///
+    /// Without a prefix all tokens are of one class, initial, and may stand anywhere. Without an `unknown_token` the
+    /// tokens must spell every word.
+    ///
     /// # Errors
     /// [`Error::DuplicateToken`] or [`Error::NoUnknownToken`].
     pub fn new<T: AsRef<str>>(
@@ -46,6 +49,9 @@ impl Vocabulary {
         };
         for token in tokens {
             vocabulary.push(token.as_ref())?;
+        }
+        if unknown_token.is_empty() {
+            return Ok(vocabulary);
         }
         let size = vocabulary.len();
         let missing = || Error::NoUnknownToken { token: unknown_token.to_owned(), size };
@@ -118,12 +124,18 @@ impl Vocabulary {
     #[must_use]
     pub fn split_surface<'t>(&self, token: &'t str) -> (&'t str, Position) {
         match token.strip_prefix(&self.prefix) {
-            Some(rest) if !rest.is_empty() => (rest, Position::Continuation),
+            Some(rest) if !rest.is_empty() && !self.prefix.is_empty() => (rest, Position::Continuation),
             _ => (token, Position::Initial),
         }
     }
 
-    /// The id of the unknown token.
+    /// The class of tokens that come after another.
+    #[must_use]
+    pub fn later(&self) -> Position {
+        if self.prefix.is_empty() { Position::Initial } else { Position::Continuation }
+    }
+
+    /// The id of the unknown token; 0 if there is none.
     #[must_use]
     pub fn unknown(&self) -> TokenId {
         self.unknown

@@ -83,7 +83,7 @@ impl WordCounter {
 
     /// Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
     fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
-        let batch = Texts::new(texts)?;
+        let batch = Texts::new(texts, false)?;
         let texts = batch.as_slice();
         py.detach(|| self.tally.lock().unwrap_or_else(PoisonError::into_inner).count(&encoder.core, texts, threads))
             .map_err(|error| to_python(&error))

@@ -1,12 +1,13 @@
 //! `Encoder`: one vocabulary with its rules, text in, arrays out.
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::PyBytes;
 use tei_core::added_tokens::AddedToken;
 use tei_core::encoder::Encoder as Core;
+use tei_core::rows::checked_offsets;
 use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
-use tei_core::{decoder, parallel, span};
+use tei_core::{broken, decoder, parallel, span};
 
 use crate::errors::to_python;
 use crate::texts::{Texts, text};
@@ -55,13 +56,19 @@ impl Encoder {
         Ok(Self { core: core.map_err(|e| to_python(&e))? })
     }
 
-    /// Ids, character offsets and word numbers of one text.
-    fn encode_aligned(&self, py: Python<'_>, string: &Bound<'_, PyString>) -> PyResult<Aligned> {
-        let texts = text(string)?;
-        let text = texts.as_slice()[0];
+    /// Ids, offsets (in characters of a str, in bytes of bytes) and word numbers of one text.
+    fn encode_aligned(&self, py: Python<'_>, string: &Bound<'_, PyAny>) -> PyResult<Aligned> {
+        let texts = text(string, self.core.is_lossless())?;
+        let (text, broken) = (texts.as_slice()[0], texts.broken());
+        let in_bytes = string.is_instance_of::<PyBytes>();
         Ok(py.detach(|| {
-            let encoding = self.core.encode_aligned(text);
-            let offsets = span::to_chars(text, &encoding.offsets);
+            let bytes = broken.as_ref().map_or(text.as_bytes(), |texts| texts[0]);
+            let encoding = if broken.is_some() {
+                broken::encode_aligned(&self.core, bytes)
+            } else {
+                self.core.encode_aligned(text)
+            };
+            let offsets = if in_bytes { encoding.offsets } else { span::to_chars(bytes, &encoding.offsets) };
             (encoding.ids, offsets, encoding.word_ids)
         }))
     }
@@ -77,10 +84,12 @@ impl Encoder {
         threads: usize,
         limit: Option<usize>,
     ) -> PyResult<Rows<'py>> {
-        let batch = Texts::new(texts)?;
-        let texts = batch.as_slice();
-        let (ids, row_offsets) =
-            py.detach(|| parallel::encode_batch(&self.core, texts, limit.unwrap_or(usize::MAX), threads).finish());
+        let batch = Texts::new(texts, self.core.is_lossless())?;
+        let (texts, broken, limit) = (batch.as_slice(), batch.broken(), limit.unwrap_or(usize::MAX));
+        let (ids, row_offsets) = py.detach(|| match broken {
+            Some(texts) => broken::encode_batch(&self.core, &texts, limit, threads).finish(),
+            None => parallel::encode_batch(&self.core, texts, limit, threads).finish(),
+        });
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 
@@ -91,10 +100,13 @@ impl Encoder {
         texts: &Bound<'py, PyAny>,
         threads: usize,
     ) -> PyResult<AlignedRows<'py>> {
-        let batch = Texts::new(texts)?;
-        let texts = batch.as_slice();
+        let batch = Texts::new(texts, self.core.is_lossless())?;
+        let (texts, broken) = (batch.as_slice(), batch.broken());
         let (rows, offsets, word_ids) = py.detach(|| {
-            let all = parallel::encode_aligned_batch(&self.core, texts, threads);
+            let all = match broken {
+                Some(texts) => broken::encode_aligned_batch(&self.core, &texts),
+                None => parallel::encode_aligned_batch(&self.core, texts, threads),
+            };
             (all.rows.finish(), all.offsets, all.word_ids)
         });
         let (ids, row_offsets) = rows;
@@ -111,6 +123,36 @@ impl Encoder {
     ) -> PyResult<String> {
         let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
         Ok(py.detach(|| decoder::decode(self.core.vocabulary(), ids, skip, cleanup)))
+    }
+
+    /// Texts of rows of ids; threads: 0 chooses by the number of ids.
+    fn decode_batch(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, u32>,
+        row_offsets: PyReadonlyArray1<'_, i64>,
+        skip: PyReadonlyArray1<'_, bool>,
+        cleanup: bool,
+        threads: usize,
+    ) -> PyResult<Vec<String>> {
+        let (ids, row_offsets, skip) = (ids.as_slice()?, row_offsets.as_slice()?, skip.as_slice()?);
+        let texts = py.detach(|| {
+            let offsets = checked_offsets(row_offsets, ids.len())?;
+            let decode = |row: &[u32]| decoder::decode(self.core.vocabulary(), row, skip, cleanup);
+            Ok(parallel::decode_batch(ids, &offsets, threads, decode))
+        });
+        texts.map_err(|e| to_python(&e))
+    }
+
+    /// The bytes that ids stand for, in the bytes scheme; `skip` marks the ids that are left out.
+    fn decode_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, u32>,
+        skip: PyReadonlyArray1<'py, bool>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
+        Ok(PyBytes::new(py, &py.detach(|| self.core.decode_bytes(ids, skip))))
     }
 
     /// Tokens in id order.

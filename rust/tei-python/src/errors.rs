@@ -6,12 +6,16 @@ use tei_core::Error;
 /// Name of the class in `tei.errors` that an error is raised as.
 fn class_name(error: &Error) -> &'static str {
     match error {
-        Error::DuplicateToken { .. } | Error::NoUnknownToken { .. } => "VocabularyError",
+        Error::DuplicateToken { .. }
+        | Error::NoUnknownToken { .. }
+        | Error::NoByteString { .. }
+        | Error::MissingBytes { .. } => "VocabularyError",
         Error::UnknownStep { .. } => "UnsupportedError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
         Error::NoSpill { .. } => "StorageError",
-        Error::BrokenCounts { .. } => "FileFormatError",
+        Error::BrokenCounts { .. } | Error::Unreadable { .. } | Error::NotJson { .. } => "FileFormatError",
+        Error::NotUtf8 { .. } => "EncodingError",
         Error::RowsMismatch { .. } => "MismatchError",
         _ => "InvalidInputError",
     }

@@ -3,6 +3,7 @@ mod arrow;
 mod counts;
 mod encoder;
 mod errors;
+mod files;
 mod grow;
 mod rows;
 mod texts;
@@ -31,11 +32,13 @@ mod _core {
     #[pymodule_export]
     use crate::encoder::Encoder;
     #[pymodule_export]
+    use crate::files::{Rows, TextFile};
+    #[pymodule_export]
     use crate::grow::grow;
     #[pymodule_export]
     use crate::rows::assemble;
     #[pymodule_export]
-    use crate::trainer::{normalize, train};
+    use crate::trainer::{byte_letters, byte_words, normalize, train};
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]

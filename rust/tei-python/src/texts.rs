@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
-use tei_core::utf8::{self, Fault};
+use tei_core::utf8::{self, Fault, without_surrogates};
 
 use crate::arrow;
 use crate::errors::raise;
@@ -18,12 +18,18 @@ pub struct Texts<'py> {
     strings: Option<Bound<'py, PyTuple>>,
     arrays: Vec<arrow::Array>,
     copies: Vec<Box<str>>,
+    /// Texts that are not UTF-8, by index, if they are wanted; a placeholder stands among the items.
+    broken: Vec<(usize, Box<[u8]>)>,
+    /// Whether texts that are not UTF-8 are wanted.
+    lossless: bool,
 }
 
 impl<'py> Texts<'py> {
     /// Takes a list, a tuple or any other iterable of `str` or of `bytes`, or an array of strings of numpy or Arrow.
-    pub fn new(texts: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let mut all = Self::default();
+    ///
+    /// lossless: take bytes that are not UTF-8 and lone surrogates as they are, too.
+    pub fn new(texts: &Bound<'py, PyAny>, lossless: bool) -> PyResult<Self> {
+        let mut all = Self { lossless, ..Self::default() };
         if let Ok(list) = texts.cast::<PyList>() {
             all.read_tuple(list.to_tuple())?;
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
@@ -48,13 +54,21 @@ impl<'py> Texts<'py> {
         &self.items
     }
 
+    /// The bytes of all texts, if some are not UTF-8.
+    pub fn broken(&self) -> Option<Vec<&[u8]>> {
+        let mut all: Vec<&[u8]> = self.items.iter().map(|text| text.as_bytes()).collect();
+        self.broken.iter().for_each(|(index, bytes)| all[*index] = bytes);
+        (!self.broken.is_empty()).then_some(all)
+    }
+
     fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
         self.items.reserve_exact(tuple.len());
         let bytes = tuple.get_borrowed_item(0).is_ok_and(|first| first.is_instance_of::<PyBytes>());
         for (i, item) in tuple.iter_borrowed().enumerate() {
-            let text = if bytes { bytes_text(i, &item)? } else { str_text(i, &item, &mut self.copies)? };
+            let text = if bytes { self.bytes_text(i, &item)? } else { self.str_text(i, &item)? };
             // SAFETY: the object is kept alive by the tuple, a copy by its box.
-            self.items.push(unsafe { forever(text) });
+            let text = unsafe { forever(text) };
+            self.items.push(text);
         }
         self.strings = Some(tuple);
         Ok(())
@@ -74,6 +88,8 @@ impl<'py> Texts<'py> {
         }
         let (dtype, width) = (array.dtype(), array.dtype().itemsize());
         match dtype.kind() {
+            // numpy's zeros at the end of a row are padding, and `tolist` knows it.
+            b'U' | b'S' if self.lossless => self.read_tuple(to_tuple(&array.call_method0("tolist")?)?)?,
             b'U' | b'S' if width == 0 => self.items.resize(array.len(), ""),
             b'U' => self.read_characters(flat::<u32>(array, "u4")?.as_slice()?, width / 4)?,
             b'S' => self.read_fixed(flat::<u8>(array, "u1")?.as_slice()?, width)?,
@@ -93,6 +109,31 @@ impl<'py> Texts<'py> {
             }
             Ok(())
         })
+    }
+
+    #[inline]
+    fn str_text<'a>(&'a mut self, index: usize, item: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+        if let Some(text) = utf8(item) {
+            return Ok(text);
+        }
+        let bytes = unusual(index, item)?;
+        if self.lossless {
+            self.broken.push((index, bytes.into()));
+            return Ok("");
+        }
+        self.copies.push(without_surrogates(bytes).into());
+        Ok(self.copies.last().map_or("", |text| &**text))
+    }
+
+    fn bytes_text<'a>(&mut self, index: usize, item: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+        let bytes = item.cast::<PyBytes>().map_err(|_| not_a(index, "bytes as the first", item))?.as_bytes();
+        match utf8::check(bytes) {
+            Err(_) if self.lossless => {
+                self.broken.push((index, bytes.into()));
+                Ok("")
+            }
+            checked => checked.map_err(|fault| not_utf8(index, fault)),
+        }
     }
 
     /// Reads fixed-width bytes. They are copied: an array may be written to while they are encoded.
@@ -156,52 +197,32 @@ unsafe fn forever(text: &str) -> &'static str {
 }
 
 #[inline]
-fn str_text<'a>(index: usize, item: &'a Bound<'_, PyAny>, copies: &'a mut Vec<Box<str>>) -> PyResult<&'a str> {
+fn utf8<'a>(item: &'a Bound<'_, PyAny>) -> Option<&'a str> {
     let mut len = 0;
     // SAFETY: an object that is no str makes this fail, not crash; the UTF-8 is kept by the str.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(item.as_ptr(), &raw mut len) };
-    if data.is_null() {
-        copies.push(unusual(index, item)?);
-        return Ok(copies.last().map_or("", |text| &**text));
-    }
     // SAFETY: what Python gives here is UTF-8 of this length.
-    Ok(unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len.cast_unsigned())) })
+    (!data.is_null())
+        .then(|| unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len.cast_unsigned())) })
 }
 
-/// A str without UTF-8: a lone surrogate reads as U+FFFD, which has the same length and is no character either.
+/// The bytes of a str without UTF-8, those of lone surrogates as if they were characters.
 #[cold]
-fn unusual(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Box<str>> {
+fn unusual(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let error = PyErr::take(item.py());
     if !item.is_instance_of::<PyString>() {
         return Err(not_a(index, "str", item));
     }
     match error {
         Some(error) if !error.is_instance_of::<PyUnicodeEncodeError>(item.py()) => Err(error),
-        _ => {
-            let bytes: Vec<u8> = item.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?;
-            Ok(without_surrogates(bytes).into())
-        }
+        _ => item.call_method1("encode", ("utf-8", "surrogatepass"))?.extract(),
     }
 }
 
-fn without_surrogates(mut bytes: Vec<u8>) -> String {
-    for i in 0..bytes.len().saturating_sub(2) {
-        if bytes[i] == 0xED && bytes[i + 1] >= 0xA0 {
-            bytes[i..i + 3].copy_from_slice("\u{FFFD}".as_bytes());
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn bytes_text<'a>(index: usize, item: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
-    let bytes = item.cast::<PyBytes>().map_err(|_| not_a(index, "bytes as the first", item))?;
-    utf8::check(bytes.as_bytes()).map_err(|fault| not_utf8(index, fault))
-}
-
-/// The text of one `str`.
-pub fn text<'py>(string: &Bound<'py, PyString>) -> PyResult<Texts<'py>> {
-    let mut one = Texts::default();
-    one.read_tuple(PyTuple::new(string.py(), [string])?)?;
+/// The text of one `str` or `bytes`; lossless as in [`Texts::new`].
+pub fn text<'py>(text: &Bound<'py, PyAny>, lossless: bool) -> PyResult<Texts<'py>> {
+    let mut one = Texts { lossless, ..Texts::default() };
+    one.read_tuple(PyTuple::new(text.py(), [text])?)?;
     Ok(one)
 }
 

@@ -1,5 +1,6 @@
 //! Training: word counts in, tokens out.
 use pyo3::prelude::*;
+use tei_core::byte_words::{LONGEST, PATTERN};
 use tei_core::rules::Rules;
 use tei_core::trainer::{self, Options, Reason};
 
@@ -51,6 +52,18 @@ fn with_reason(token: String, reason: Reason) -> (String, &'static str, f64, f64
         Reason::Merged(count) => (token, "merged", count as f64, 0.0),
         Reason::Chosen(emitted, saved) => (token, "chosen", emitted, saved),
     }
+}
+
+/// The words of the bytes scheme as an expression of Oniguruma, and the longest there are, in characters.
+#[pyfunction]
+pub fn byte_words() -> (&'static str, usize) {
+    (PATTERN, LONGEST)
+}
+
+/// The letters of all bytes in their order.
+#[pyfunction]
+pub fn byte_letters() -> String {
+    tei_core::byte_letters::from_bytes(&std::array::from_fn::<u8, 256, _>(|byte| byte as u8))
 }
 
 /// A text as words see it; the rules are those an encoder takes.
