@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["peak_growth", "resident"]
+__all__ = ["peak", "peak_growth", "resident"]
 
 STATUS = Path("/proc/self/status")
 # Writing 5 here sets the peak back to what is resident now.
@@ -22,6 +22,11 @@ def _mebibytes(key: str) -> float:
 def resident() -> float:
     """MiB of this process that are in memory."""
     return _mebibytes("VmRSS")
+
+
+def peak() -> float:
+    """MiB of this process that were in memory at most; what a parent process took does not count."""
+    return _mebibytes("VmHWM")
 
 
 def peak_growth(call: Callable[[], object]) -> float:

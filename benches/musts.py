@@ -22,6 +22,7 @@ from must import (  # noqa: F401
     encoding,
     encoding_bounds,
     encoding_ids,
+    induction,
     main_job,
     policy,
     policy_steps,

@@ -9,9 +9,19 @@ import numpy as np
 
 
 def train(
-    counts: Mapping[str, int], *, vocab_size: int, min_count: int, special: Sequence[str], prefix: str, max_chars: int
+    counts: Mapping[str, int],
+    *,
+    vocab_size: int,
+    min_count: int,
+    special: Sequence[str],
+    prefix: str,
+    max_chars: int,
+    alone: Collection[str] = (),
 ) -> list[str]:
-    """Induces a vocabulary by counting all pairs anew before each merge; stops early if the words offer no more."""
+    """Induces a vocabulary by counting all pairs anew before each merge; stops early if the words offer no more.
+
+    Characters of `alone` need no continuation if they are only ever words by themselves.
+    """
     known = {word: count for word, count in counts.items() if len(word) <= max_chars}
     characters = Counter()
     for word, count in known.items():
@@ -19,7 +29,8 @@ def train(
             characters[character] += count
     alphabet = sorted(character for character, count in characters.items() if count >= min_count)
     spells = [(mark, character) for mark in ("", prefix) for character in alphabet]
-    tokens = dict.fromkeys([*special, *(mark + surface for mark, surface in spells)])
+    alone = {c for c in alone if not any(c in word and len(word) > 1 for word in known)}
+    tokens = dict.fromkeys([*special, *(mark + c for mark, c in spells if not (mark and c in alone))])
     words = [
         ([alphabet.index(word[0]), *(len(alphabet) + alphabet.index(character) for character in word[1:])], count)
         for word, count in known.items()

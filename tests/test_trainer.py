@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
+import slow_selection
 from tei import _core
 from tei.counts import WordCounts, count_words
 from tei.errors import EmptySourceError, InvalidInputError, MismatchError, SizeError, VocabularyError
 from tei.scheme import Scheme
 from tei.tokenizer import Tokenizer
-from tei.training import train_spec
+from tei.training import induce, train_spec
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
@@ -26,25 +27,37 @@ def largest(counts, **options):
     """The greatest vocabulary that the counts offer."""
     with pytest.raises(SizeError, match="cannot be filled") as caught:
         train_spec(counts, vocab_size=1_000_000, **options)
+    return _offered(caught)
+
+
+def _offered(caught):
     return int(str(caught.value).split("the words offer ")[1].split()[0])
+
+
+def train(counts, size, *, quality=False, min_count=1, special=("[UNK]", "b"), prefix="##", max_chars=100, **limits):
+    return _core.train(
+        WordCounts.from_mapping(counts).core,
+        Scheme.bert().rules,
+        vocab_size=size,
+        min_count=min_count,
+        special_tokens=list(special),
+        required_tokens=[],
+        continuation_prefix=prefix,
+        max_word_chars=max_chars,
+        quality=quality,
+        **limits,
+    )
 
 
 @given(word_counts, st.integers(1, 4), st.floats(0, 1), st.integers(1, 9), st.sampled_from(["@@", "##", "#", "a"]))
 def test_equals_its_slow_twin(counts, min_count, share, max_chars, prefix):
+    options = {"min_count": min_count, "special": ["[UNK]", "b"], "prefix": prefix, "max_chars": max_chars}
+
     def fast(size):
-        return _core.train(
-            WordCounts.from_mapping(counts).core,
-            vocab_size=size,
-            min_count=min_count,
-            special_tokens=["[UNK]", "b"],
-            continuation_prefix=prefix,
-            max_word_chars=max_chars,
-        )
+        return [token for token, *_ in train(counts, size, **options)]
 
     def slow(size):
-        return reference.train(
-            counts, vocab_size=size, min_count=min_count, special=["[UNK]", "b"], prefix=prefix, max_chars=max_chars
-        )
+        return reference.train(counts, vocab_size=size, alone="#漢", **options)
 
     least, most = len(slow(0)), len(slow(10_000))
     size = least + round(share * (most - least))
@@ -53,6 +66,26 @@ def test_equals_its_slow_twin(counts, min_count, share, max_chars, prefix):
         fast(most + 1)
     with pytest.raises(SizeError, match=f"at least {least}"):
         fast(least - 1)
+
+
+@given(
+    st.dictionaries(st.text("ab#é", min_size=1, max_size=9), st.integers(1, 40), min_size=1, max_size=15),
+    st.floats(0, 1),
+    st.sampled_from([3, 6, 100]),
+)
+def test_choosing_equals_its_slow_twin(counts, share, max_bytes):
+    options = {"min_count": 1, "special": ["[UNK]", "b"], "prefix": "##", "max_chars": 100, "alone": "#"}
+    with pytest.raises(SizeError) as caught:
+        train(counts, 10_000, max_token_bytes=max_bytes)
+    merges = [token for token, *_ in train(counts, _offered(caught), max_token_bytes=max_bytes)]
+    base = reference.train(counts, vocab_size=0, **options)
+    size = round(share * (len(merges) - len(base)))
+    induced = train(counts, len(base) + size, max_token_bytes=max_bytes, quality=True)
+    assert [token for token, *_ in induced[: len(base)]] == base
+    chosen = slow_selection.select(
+        counts, size=size, kept=base, candidates=merges[len(base) : 2 * (len(base) + size)], max_bytes=max_bytes
+    )
+    assert [(token, *numbers) for token, _, *numbers in induced[len(base) :]] == chosen
 
 
 def test_neither_order_of_words_nor_threads_matter():
@@ -146,6 +179,53 @@ def test_errors_name_the_way_out():
         train_spec(WordCounts.from_mapping({"ab": 2**64 - 1}))
 
 
+def test_characters_that_are_always_words_need_no_continuation():
+    tokenizer = Tokenizer.train(["abc, 中 ab, 中 x"] * 2, vocab_size=15)
+    assert {",", "中", "##b"} <= set(tokenizer.tokens)
+    assert not {"##,", "##中"} & set(tokenizer.tokens)
+    joined = WordCounts.from_mapping({"a,b": 3}, tokenizer.scheme)
+    assert "##," in Tokenizer.train(joined, vocab_size=11).tokens
+
+
+@pytest.mark.parametrize("quality", [False, True])
+def test_required_tokens_are_there_whatever_the_counts_say(quality):
+    required = ["zygote", "##ish", "hug"]
+    tokenizer = Tokenizer.train(
+        WordCounts.from_mapping(WORDS), vocab_size=23, required_tokens=required, quality=quality
+    )
+    assert tokenizer.tokens[19:22] == ("zygote", "##ish", "hug")
+    assert tokenizer.encode("zygote hugish").tokens == ["zygote", "hug", "##ish"]
+    with pytest.raises(SizeError, match="3 required"):
+        Tokenizer.train(WordCounts.from_mapping(WORDS), vocab_size=20, required_tokens=required)
+
+
+@pytest.mark.parametrize("token", ["", "Hug", "two words", "a,b", "é"])
+def test_a_required_token_that_no_text_has_is_refused(token):
+    with pytest.raises(VocabularyError, match="required token"):
+        Tokenizer.train(TEXTS, vocab_size=40, required_tokens=[token])
+
+
+@pytest.mark.parametrize("quality", [False, True])
+def test_alphabet_and_tokens_are_limited(quality):
+    counts = WordCounts.from_mapping({"abab": 9, "abc": 5, "ab": 5, "b": 1})
+    tokenizer = Tokenizer.train(counts, vocab_size=11, limit_alphabet=2, max_token_bytes=2, quality=quality)
+    assert set(tokenizer.tokens[5:]) == {"a", "b", "##a", "##b", "ab", "##ab"}
+    with pytest.raises(SizeError, match="at most 11"):
+        Tokenizer.train(counts, vocab_size=12, limit_alphabet=2, max_token_bytes=2, quality=quality)
+    for name in ("limit_alphabet", "max_token_bytes"):
+        with pytest.raises(InvalidInputError, match=f"{name} is 0"):
+            Tokenizer.train(counts, vocab_size=12, **{name: 0})
+
+
+def test_reasons_are_recorded():
+    induction = induce(WordCounts.from_mapping(WORDS), vocab_size=22, required_tokens=["pug"])
+    kinds = [reason.kind for reason in induction.reasons]
+    assert kinds == ["special"] * 5 + ["character"] * 14 + ["required"] + ["chosen"] * 2
+    assert all(reason.saved > 0 for reason in induction.reasons[-2:])
+    merged = induce(WordCounts.from_mapping(WORDS), vocab_size=20, quality=False).reasons[-1]
+    assert merged == ("merged", 20.0, 0.0)
+
+
 def test_other_prefix_and_unknown_token():
     scheme = Scheme(continuation_prefix="@@", unknown_token="<unk>")
     tokenizer = Tokenizer.train(["ab ab"], vocab_size=10, scheme=scheme)
@@ -178,5 +258,6 @@ def test_spells_unseen_text_as_briefly_as_hugging_face(data_root):
     )
     theirs.train_from_iterator(training, trainer)
     tokens = sum(len(encoding.ids) for encoding in theirs.encode_batch_fast(unseen, add_special_tokens=False))
-    ours = Tokenizer.train(training, vocab_size=4000)
-    assert len(ours.encode_batch(unseen).ids) <= 1.01 * tokens
+    for quality, bound in ((False, 1.01), (True, 0.99)):
+        ours = Tokenizer.train(training, vocab_size=4000, quality=quality)
+        assert len(ours.encode_batch(unseen).ids) <= bound * tokens

@@ -118,7 +118,10 @@ class WordCounter:
     """
     Counts words batch by batch.
     """
-    def __new__(cls, /) -> WordCounter: ...
+    def __new__(cls, /, memory_limit: SupportsIndex | None = None) -> WordCounter:
+        """
+        Counts that take more than `memory_limit` bytes go to temporary files.
+        """
     def add(self, /, encoder: Encoder, texts: Any, threads: SupportsIndex) -> None:
         """
         Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
@@ -227,14 +230,11 @@ def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str
     Spells tokens by others, after some have been removed and some added; ids of added ones follow the vocabulary's.
     """
 
-def split_words(encoder: Encoder, texts: SupportsGetItem[int, str]) -> list[list[str]]:
+def train(counts: WordCounts, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], required_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex, limit_alphabet: SupportsIndex | None = None, max_token_bytes: SupportsIndex | None = None, quality: bool = True) -> list[tuple[str, str, float, float]]:
     """
-    The words that each of some texts is cut into.
-    """
+    Tokens in id order, induced from word counts, each with why it is there and two numbers.
 
-def train(counts: WordCounts, *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex) -> list[str]:
-    """
-    Tokens in id order, induced from word counts: special tokens, characters in both position classes, merges.
+    The numbers: how often a merged pair occurred, and 0; how often a chosen token is expected, and the tokens it saves.
     """
 
 def trim_along(encoder: Encoder, counts: WordCounts, order: Incomplete, rows: Incomplete | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from tei import _core
 from tei.errors import EmptySourceError, FileFormatError, InvalidInputError
@@ -168,17 +168,21 @@ def count_words(
     scheme: Scheme | None = None,
     *,
     field: str | None = None,
-    threads: int = 0,
+    threads: int | None = None,
+    memory_limit: int | str | None = None,
     progress: Progress | None = None,
     encoder: _core.Encoder | None = None,
 ) -> WordCounts:
-    """Counts the words of a source.
+    """Counts the words of a source, batch by batch, so that Ctrl-C ends it and texts need not be in memory at once.
 
     Args:
-        source: An iterable of str, a path, or a list of paths; see [`tei.sources`][tei.sources].
+        source: An iterable of str, a path, or a list of paths; see [`tei.sources`][tei.sources]. Or strings of Arrow.
         scheme: How text becomes words; `Scheme.bert()` if None.
         field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
-        threads: Number of threads; 0 chooses.
+        threads: Number of threads; None or 0 chooses. The result never depends on it.
+        memory_limit: Memory for counting, in bytes or as in `"256 MiB"`; words beyond it go to temporary files, which
+            are gone with the process however it ends, and are counted exactly all the same. The distinct words of the
+            result must fit into memory in any case. No limit if None.
         progress: Called with the number of texts counted so far.
         encoder: Count words as this encoder of the same scheme sees them, its added tokens left out.
 
@@ -186,14 +190,23 @@ def count_words(
         EmptySourceError: If there is no word in the source.
         EncodingError: If a file is not UTF-8.
         FileFormatError: If a file cannot be read.
-    """
-    from tei.sources import read_batches
+        InvalidInputError: If `threads` or `memory_limit` is no such number, or an element of the source is not a str.
+        StorageError: If there is no room for temporary files.
 
+    Example:
+        >>> count_words(["a rose is", "a rose"], memory_limit="64 MiB").most_common(1)
+        [('a', 2)]
+    """
+    from tei.sizes import parse_bytes
+
+    if threads is not None and threads < 0:
+        msg = f"threads is {threads}, must be at least 1, or 0 or None to choose"
+        raise InvalidInputError(msg)
     scheme = scheme or Scheme.bert()
-    encoder = encoder or _bare_encoder(scheme)
-    counter, texts = _core.WordCounter(), 0
-    for batch in read_batches(source, field=field):
-        counter.add(encoder, batch, threads)
+    encoder = encoder or bare_encoder(scheme)
+    counter, texts = _core.WordCounter(None if memory_limit is None else parse_bytes(memory_limit)), 0
+    for batch in _batches(source, field):
+        counter.add(encoder, batch, threads or 0)
         texts += len(batch)
         if progress is not None:
             progress(texts)
@@ -204,7 +217,21 @@ def count_words(
     return counts
 
 
-def _bare_encoder(scheme: Scheme) -> _core.Encoder:
+def _batches(source: Any, field: str | None) -> Iterable[Any]:
+    """Batches of texts; an array of Arrow is one, a chunked one and a stream are several."""
+    from tei.sources import read_batches
+
+    if hasattr(source, "__arrow_c_array__"):
+        return [source]
+    if hasattr(source, "iterchunks"):
+        return cast("Iterable[Any]", source.iterchunks())
+    if hasattr(source, "__arrow_c_stream__"):
+        return [source]
+    return read_batches(source, field=field)
+
+
+def bare_encoder(scheme: Scheme) -> _core.Encoder:
+    """An encoder that knows the scheme's words, and no token."""
     return _core.Encoder(
         list(_core.byte_letters()) if scheme.is_lossless else [scheme.unknown_token],
         unknown_token=scheme.unknown_token,

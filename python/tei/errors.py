@@ -13,6 +13,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "SizeError",
+    "StorageError",
     "TeiError",
     "UnsupportedError",
     "VocabularyError",
@@ -57,6 +58,10 @@ class VocabularyError(TeiError, ValueError):
 
 class SizeError(TeiError, ValueError):
     """A vocabulary size that cannot be reached: below what is protected, or above what the text offers."""
+
+
+class StorageError(TeiError, OSError):
+    """Temporary files cannot be written or read, as on a full disk; the message gives their directory."""
 
 
 class MismatchError(TeiError, ValueError):

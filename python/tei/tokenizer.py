@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from tei import _core
 from tei.coding import Coding, compiled
 from tei.counts import WordCounts, count_words
 from tei.errors import MismatchError, UnsupportedError
@@ -65,24 +64,37 @@ class Tokenizer(Coding, Fitting):
         *,
         scheme: Scheme | None = None,
         special_tokens: Sequence[str] | None = None,
+        required_tokens: Sequence[str] = (),
         min_count: int = 2,
+        limit_alphabet: int | None = None,
+        max_token_bytes: int | None = None,
+        quality: bool = True,
         field: str | None = None,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
     ) -> Self:
-        """Induces a vocabulary from text; see [`train_spec`][tei.training.train_spec] for the rules.
+        """Induces a vocabulary from text; see [`tei.training`][tei.training] for the rules.
 
         Args:
             source_or_counts: Word counts, or an iterable of str, a path, or a list of paths.
             vocab_size: Number of tokens, special ones and alphabet included.
             scheme: How text becomes words; that of the counts, or `Scheme.bert()`, if None.
             special_tokens: Tokens with the first ids; `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` if None.
+            required_tokens: Tokens that the vocabulary has whatever the text says.
             min_count: Characters and pairs that occur fewer times get no token; at least 1.
+            limit_alphabet: Only so many characters get tokens, the most frequent ones; all if None.
+            max_token_bytes: No other token of several characters has more bytes; no limit if None.
+            quality: Choose tokens by what new text needs; if False, take the merges as they come.
             field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
+            threads: Number of threads that count words; None chooses. The result never depends on it.
+            memory_limit: Memory for counting words, in bytes or as in `"256 MiB"`; no limit if None.
 
         Raises:
             EmptySourceError: If there is no word in the source.
+            InvalidInputError: If a bound is below 1, or a limit is none.
             MismatchError: If the words were counted with another scheme.
             SizeError: If the size is below special tokens and alphabet, or above what the text offers.
-            VocabularyError: If special tokens conflict.
+            VocabularyError: If special tokens conflict, or a required one could never be met in a text.
 
         Example:
             >>> Tokenizer.train(["to be or not to be"], vocab_size=22, min_count=1).encode("note bore").tokens
@@ -92,11 +104,20 @@ class Tokenizer(Coding, Fitting):
 
         counts = source_or_counts
         if not isinstance(counts, WordCounts):
-            counts = count_words(counts, scheme, field=field)
-        spec = train_spec(
-            counts, vocab_size=vocab_size, scheme=scheme, special_tokens=special_tokens, min_count=min_count
+            counts = count_words(counts, scheme, field=field, threads=threads, memory_limit=memory_limit)
+        return cls(
+            train_spec(
+                counts,
+                vocab_size=vocab_size,
+                scheme=scheme,
+                special_tokens=special_tokens,
+                required_tokens=required_tokens,
+                min_count=min_count,
+                limit_alphabet=limit_alphabet,
+                max_token_bytes=max_token_bytes,
+                quality=quality,
+            )
         )
-        return cls(spec)
 
     @classmethod
     def from_pretrained(cls, source: Any) -> Self:

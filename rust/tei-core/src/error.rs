@@ -72,15 +72,18 @@ pub enum Error {
     #[error("there is no word to induce a vocabulary from: count a text that is not blank")]
     NoWords,
     /// Sums of counts do not fit into 64 bits.
-    #[error("the counted words have {bytes} bytes in all, more than 2^64 - 1: scale the counts down")]
+    #[error("the counted words have {bytes} bytes in all, more than {limit}: scale the counts down")]
     CountsTooLarge {
         /// Bytes of all occurrences of all words.
         bytes: u128,
+        /// Most that can be summed up.
+        limit: u64,
     },
     /// The vocabulary asked for cannot hold what it must.
     #[error(
-        "a vocabulary of {size} tokens cannot hold {special} special tokens and {characters} characters in both \
-         position classes: ask for at least {minimum}, or raise min_count to drop rare characters"
+        "a vocabulary of {size} tokens cannot hold {special} special tokens, {required} required ones, and {characters} \
+         characters in the position classes they occur in: ask for at least {minimum}, or raise min_count or lower \
+         limit_alphabet to drop rare characters"
     )]
     VocabularyTooSmall {
         /// Size asked for.
@@ -91,6 +94,8 @@ pub enum Error {
         characters: usize,
         /// Number of special tokens.
         special: usize,
+        /// Number of required tokens.
+        required: usize,
     },
     /// The words do not offer as many tokens as asked for.
     #[error(
@@ -104,6 +109,17 @@ pub enum Error {
         available: usize,
         /// Least count of a pair that is merged.
         min_count: u64,
+    },
+    /// Counts that memory is not to hold cannot go to disk.
+    #[error(
+        "word counts beyond memory_limit cannot go to temporary files in {directory:?}: {reason}; free space there, \
+         name another directory in TMPDIR, or raise memory_limit"
+    )]
+    NoSpill {
+        /// Where the files are.
+        directory: String,
+        /// What the system says.
+        reason: String,
     },
     /// Bytes that should hold word counts do not.
     #[error("word counts cannot be read from these bytes: {reason}; count again, or restore them from a copy")]

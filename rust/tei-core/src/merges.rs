@@ -28,6 +28,9 @@ pub struct Merges {
     counts: PairCounts,
     min_count: u64,
     queue: BinaryHeap<Candidate>,
+    /// Bytes of each symbol.
+    sizes: Vec<u32>,
+    max_bytes: usize,
 }
 
 impl Merges {
@@ -35,7 +38,19 @@ impl Merges {
     #[must_use]
     pub fn new(counts: PairCounts, min_count: u64) -> Self {
         let queue = counts.frequent(0).map(|pair| candidate(&counts, pair)).collect();
-        Self { counts, min_count: min_count.max(1), queue }
+        Self { counts, min_count: min_count.max(1), queue, sizes: Vec::new(), max_bytes: usize::MAX }
+    }
+
+    /// The same without merges that make a symbol of more than `max_bytes` bytes; `sizes` are those of the first symbols.
+    #[must_use]
+    pub fn limited(self, sizes: Vec<u32>, max_bytes: usize) -> Self {
+        Self { sizes, max_bytes, ..self }
+    }
+
+    /// Bytes of what two symbols would become; 0 if sizes do not matter.
+    fn size(&self, left: Symbol, right: Symbol) -> usize {
+        let size = |symbol: Symbol| self.sizes.get(symbol as usize).map_or(0, |&size| size as usize);
+        size(left) + size(right)
     }
 }
 
@@ -50,7 +65,12 @@ impl Iterator for Merges {
         loop {
             let (queued, Reverse((left, right)), pair) = self.queue.pop()?;
             let count = self.counts.pair_total(pair);
+            let size = self.size(left, right);
+            if size > self.max_bytes {
+                continue;
+            }
             if count == queued {
+                self.sizes.push(size as u32);
                 let first = self.counts.pair_count();
                 let new = self.counts.merge(pair);
                 self.queue.extend(self.counts.frequent(first).map(|pair| candidate(&self.counts, pair)));

@@ -39,7 +39,7 @@ pub struct Trie {
 }
 
 /// A key to place: its bytes and its id.
-type Key<'t> = (&'t [u8], TokenId);
+pub(crate) type Key<'t> = (&'t [u8], TokenId);
 
 impl Trie {
     /// The trie of a whole vocabulary.
@@ -50,10 +50,15 @@ impl Trie {
             let (surface, position) = vocabulary.surface(id);
             keys[position as usize].push((surface.as_bytes(), id));
         }
-        let prefix = vocabulary.continuation_prefix().as_bytes().into();
-        let mut trie = Self { prefix, later: vocabulary.later() as u32, ..Self::empty() };
+        Self::of_keys(&keys, vocabulary.continuation_prefix())
+    }
+
+    /// The trie of surfaces, none of them empty or given twice, by position class; without a prefix there is one class.
+    pub(crate) fn of_keys(keys: &[Vec<Key>; 2], prefix: &str) -> Self {
+        let later = u32::from(!prefix.is_empty());
+        let mut trie = Self { prefix: prefix.as_bytes().into(), later, ..Self::empty() };
         for (root, keys) in (0..).zip(keys) {
-            trie.place(root, &sorted(&keys));
+            trie.place(root, &sorted(keys));
         }
         trie.nodes.shrink_to_fit();
         trie

@@ -4,9 +4,7 @@ mod bytes;
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
-use crate::encoder::Encoder;
-use crate::parallel::map_units;
-use crate::scanner::{Found, Words};
+use crate::Result;
 
 /// Distinct words with their counts, ordered by falling count, then by bytes; immutable.
 ///
@@ -22,10 +20,21 @@ impl WordCounts {
     /// Counts from pairs; equal words are added up, zero counts are left out.
     pub fn from_pairs<W: AsRef<str>>(pairs: impl IntoIterator<Item = (W, u64)>) -> Self {
         let mut counter = Counter::default();
-        for (word, count) in pairs {
+        for (word, count) in pairs.into_iter().filter(|(word, count)| *count > 0 && !word.as_ref().is_empty()) {
             counter.add(word.as_ref().as_bytes(), count);
         }
         counter.finish()
+    }
+
+    /// Counts of distinct words, which `words` pushes in the order of their bytes.
+    pub(crate) fn from_sorted(words: impl FnOnce(&mut dyn FnMut(&[u8], u64)) -> Result<()>) -> Result<Self> {
+        let mut counter = Counter::default();
+        words(&mut |word, count| {
+            counter.bytes.extend_from_slice(word);
+            counter.ends.push(counter.bytes.len());
+            counter.counts.push(count);
+        })?;
+        Ok(counter.finish())
     }
 
     /// Number of distinct words.
@@ -69,7 +78,7 @@ impl WordCounts {
 
     /// Words with their counts, most frequent first.
     #[must_use]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> + Clone {
         (0..self.len()).map(|i| (self.word(i), self.count(i)))
     }
 
@@ -93,17 +102,6 @@ impl WordCounts {
     }
 }
 
-/// Counts the words of texts as `encoder` sees them; `threads` as in [`crate::parallel`].
-#[must_use]
-pub fn count_words(encoder: &Encoder, texts: &[&str], threads: usize) -> Counter {
-    let parts = map_units(texts, threads, |texts| {
-        let mut counter = Counter::default();
-        encoder.with_worker(|worker| encoder.visit_words(texts.iter().copied(), worker, &mut counter));
-        counter
-    });
-    parts.into_iter().reduce(|all, part| all.absorb(&part)).unwrap_or_default()
-}
-
 /// Counts while they are collected.
 #[derive(Clone, Debug, Default)]
 pub struct Counter {
@@ -119,38 +117,63 @@ fn hash(word: &[u8]) -> u64 {
 }
 
 impl Counter {
-    /// Adds `count` occurrences of a word; a count stays at [`u64::MAX`] once it is there.
-    pub fn add(&mut self, word: &[u8], count: u64) {
-        if count == 0 || word.is_empty() {
-            return;
-        }
+    /// Adds `count` occurrences of a word, whose number it returns; a count stays at [`u64::MAX`] once it is there.
+    pub fn add(&mut self, word: &[u8], count: u64) -> u32 {
         let Self { bytes, ends, counts, index } = self;
         let entry = index.entry(
             hash(word),
             |&i| slice(bytes, ends, i as usize) == word,
             |&i| hash(slice(bytes, ends, i as usize)),
         );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(found) => {
-                let sum = &mut counts[*found.get() as usize];
-                *sum = sum.saturating_add(count);
-            }
+        let number = match entry {
+            hashbrown::hash_table::Entry::Occupied(found) => *found.get(),
             hashbrown::hash_table::Entry::Vacant(free) => {
-                free.insert(counts.len() as u32);
+                let number = counts.len() as u32;
+                free.insert(number);
                 bytes.extend_from_slice(word);
                 ends.push(bytes.len());
-                counts.push(count);
+                counts.push(0);
+                number
             }
+        };
+        self.add_at(number, count);
+        number
+    }
+
+    /// Adds occurrences of the word of a number.
+    #[inline]
+    pub(crate) fn add_at(&mut self, number: u32, count: u64) {
+        if let Some(sum) = self.counts.get_mut(number as usize) {
+            *sum = sum.saturating_add(count);
         }
     }
 
     /// Adds all that another counter holds.
-    #[must_use]
-    pub fn absorb(mut self, other: &Self) -> Self {
+    pub fn absorb(&mut self, other: &Self) {
         for i in 0..other.counts.len() {
             self.add(slice(&other.bytes, &other.ends, i), other.counts[i]);
         }
-        self
+    }
+
+    /// Bytes of memory it holds.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + 8 * (self.ends.capacity() + self.counts.capacity()) + self.index.allocation_size()
+    }
+
+    /// Forgets all words, but keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.counts.clear();
+        self.index.clear();
+    }
+
+    /// All words with their counts, in the order of bytes.
+    pub(crate) fn sorted(&self) -> Vec<(&[u8], u64)> {
+        let mut words: Vec<_> =
+            (0..self.counts.len()).map(|i| (slice(&self.bytes, &self.ends, i), self.counts[i])).collect();
+        words.sort_unstable();
+        words
     }
 
     /// The counts in their final order.
@@ -166,12 +189,6 @@ impl Counter {
             sorted.ends.push(sorted.bytes.len());
         }
         sorted
-    }
-}
-
-impl Words for Counter {
-    fn take(&mut self, found: Found<'_>) {
-        found.iter().for_each(|word| self.add(word, 1));
     }
 }
 

@@ -3,7 +3,8 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use tei_core::word_counts::{Counter, WordCounts as Core, count_words};
+use tei_core::tally::Tally;
+use tei_core::word_counts::WordCounts as Core;
 
 use crate::encoder::Encoder;
 use crate::errors::to_python;
@@ -68,33 +69,29 @@ impl WordCounts {
 /// Counts words batch by batch.
 #[pyclass(frozen, module = "tei._core")]
 pub struct WordCounter {
-    counter: Mutex<Counter>,
+    tally: Mutex<Tally>,
 }
 
 #[pymethods]
 impl WordCounter {
+    /// Counts that take more than `memory_limit` bytes go to temporary files.
     #[new]
-    fn new() -> Self {
-        Self { counter: Mutex::default() }
+    #[pyo3(signature = (memory_limit=None))]
+    fn new(memory_limit: Option<usize>) -> Self {
+        Self { tally: Mutex::new(Tally::new(memory_limit)) }
     }
 
     /// Counts the words of texts as an encoder sees them; threads: 0 chooses by the size of the batch.
     fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
         let batch = Texts::new(texts, false)?;
         let texts = batch.as_slice();
-        py.detach(|| {
-            let batch = count_words(&encoder.core, texts, threads);
-            let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-            *counter = std::mem::take(&mut *counter).absorb(&batch);
-        });
-        Ok(())
+        py.detach(|| self.tally.lock().unwrap_or_else(PoisonError::into_inner).count(&encoder.core, texts, threads))
+            .map_err(|error| to_python(&error))
     }
 
     /// What has been counted; the counter begins anew.
-    fn finish(&self, py: Python<'_>) -> WordCounts {
-        py.detach(|| {
-            let counter = std::mem::take(&mut *self.counter.lock().unwrap_or_else(PoisonError::into_inner));
-            WordCounts { core: counter.finish() }
-        })
+    fn finish(&self, py: Python<'_>) -> PyResult<WordCounts> {
+        let finish = || std::mem::take(&mut *self.tally.lock().unwrap_or_else(PoisonError::into_inner)).finish();
+        py.detach(finish).map(|core| WordCounts { core }).map_err(|error| to_python(&error))
     }
 }

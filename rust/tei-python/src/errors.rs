@@ -13,6 +13,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::UnknownStep { .. } => "UnsupportedError",
         Error::NoWords => "EmptySourceError",
         Error::VocabularyTooSmall { .. } | Error::VocabularyTooLarge { .. } => "SizeError",
+        Error::NoSpill { .. } => "StorageError",
         Error::BrokenCounts { .. } | Error::Unreadable { .. } | Error::NotJson { .. } => "FileFormatError",
         Error::NotUtf8 { .. } => "EncodingError",
         Error::RowsMismatch { .. } => "MismatchError",

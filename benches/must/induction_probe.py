@@ -1,0 +1,85 @@
+"""Trains one vocabulary in a process of its own and prints, as JSON, wall and CPU seconds and the peak of its memory.
+
+`python -m must.induction_probe TRAINER FILE VOCAB_SIZE`. The file has a text a line; reading it is part of training. One
+thread, unless RAYON_NUM_THREADS says otherwise. Imports are left out of the seconds.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from memory import peak
+
+THREADS = int(os.environ.setdefault("RAYON_NUM_THREADS", "1"))
+
+
+def _lines(path: str) -> Iterator[str]:
+    with Path(path).open(encoding="utf-8", newline="\n") as file:
+        yield from file
+
+
+def _tei(path: str, size: int, **options: object) -> Callable[[], object]:
+    import tei
+    from tei import sources, training  # noqa: F401 -- loaded here, outside of what is timed
+
+    scheme = tei.Scheme(split_ideographs=options.pop("split_ideographs", True))
+    limit = {"memory_limit": os.environ["MEMORY_LIMIT"]} if "MEMORY_LIMIT" in os.environ else {}
+    return lambda: tei.Tokenizer.train(path, size, scheme=scheme, threads=THREADS, **limit, **options)
+
+
+def _count(path: str, _size: int) -> Callable[[], object]:
+    import tei
+
+    texts = list(_lines(path))
+    return lambda: tei.count_words(texts, threads=1)
+
+
+def _gigabpe(path: str, size: int) -> Callable[[], object]:
+    import gigabpe
+
+    return lambda: gigabpe.train_bpe([path], size, threads=THREADS)
+
+
+def _rustbpe(path: str, size: int) -> Callable[[], object]:
+    import rustbpe
+
+    return lambda: rustbpe.Tokenizer().train_from_iterator(_lines(path), size)
+
+
+def _tokenizers(path: str, size: int) -> Callable[[], object]:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=2, show_progress=False)
+    return lambda: tokenizer.train_from_iterator(_lines(path), trainer)
+
+
+TRAINERS: dict[str, Callable[[str, int], Callable[[], object]]] = {
+    "tei": _tei,
+    "merges": lambda path, size: _tei(path, size, quality=False),
+    "whole merges": lambda path, size: _tei(path, size, quality=False, split_ideographs=False),
+    "whole tei": lambda path, size: _tei(path, size, split_ideographs=False),
+    "count": _count,
+    "gigabpe": _gigabpe,
+    "rustbpe": _rustbpe,
+    "tokenizers": _tokenizers,
+}
+
+
+def main() -> None:
+    """Train and print."""
+    trainer, path, size = sys.argv[1:]
+    train = TRAINERS[trainer](path, int(size))
+    wall, cpu = time.perf_counter(), time.process_time()
+    train()
+    seconds = time.perf_counter() - wall, time.process_time() - cpu
+    print(json.dumps({"wall": seconds[0], "cpu": seconds[1], "peak": peak()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+//! Chooses the tokens that text not seen yet will need least tokens with.
+//!
+//! Judged on the text it is made from, a vocabulary that knows each word by heart looks best, and unseen words fall
+//! apart under it. So each word stands for two kinds of text: some that has it again, and some that has an unseen word
+//! like it in its place, which is spelled as the word would be if it were no token itself (leaving-one-out, as Ney,
+//! Essen and Kneser, 1994, estimate what was not seen).
+//!
+//! From more tokens than wanted the least useful go one by one, each counted again whenever a removal changed it. Then
+//! other tokens are tried in their place, as long as that shortens the text.
+mod segmenter;
+mod strings;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use self::segmenter::Segmenter;
+use self::strings::{Mass, StringId, Strings, UNIT, discount};
+use crate::vocabulary::Position;
+
+/// Greatest sum of counts times bytes for which masses do not overflow.
+pub const MAX_BYTES: u64 = u64::MAX / (2 * UNIT);
+
+/// How many times new tokens are tried at most.
+const ROUNDS: usize = 8;
+/// A trial is the last one if it shortens the text by less than this share.
+const LEAST_GAIN: f64 = 1e-4;
+
+/// A token as what it spells, and where.
+pub type Surface = (Position, String);
+
+/// A token with why it is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// What it spells, and where.
+    pub surface: Surface,
+    /// How often it is expected in as much text as was counted.
+    pub emitted: f64,
+    /// How many tokens more the text would have without it.
+    pub saved: f64,
+}
+
+/// What to choose from, and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Number of tokens to choose, those that must stay not among them.
+    pub size: usize,
+    /// Tokens that must stay: with them every word can be spelled.
+    pub kept: &'a [Surface],
+    /// Tokens to begin with.
+    pub candidates: &'a [Surface],
+    /// No other token may have more bytes.
+    pub max_token_bytes: usize,
+    /// What a continuation token begins with.
+    pub continuation_prefix: &'a str,
+}
+
+/// Chooses `size` tokens for words with their counts; fewer if there are fewer candidates.
+///
+/// They are ordered by how often they are expected, then by their bytes. The result depends on the words and the
+/// candidates alone, not on their order.
+#[must_use]
+pub fn select<'w>(words: impl Iterator<Item = (&'w str, u64)> + Clone, options: Options) -> Vec<Chosen> {
+    let discount = discount(words.clone().map(|(_, count)| count));
+    let mut strings = Strings::default();
+    let mut masses = Vec::new();
+    for (word, count) in words {
+        strings.add(Position::Initial, word.as_bytes());
+        masses.push(Mass::new(count, discount));
+    }
+    let mut selector = Selector::new(Segmenter::new(strings, masses, options.continuation_prefix), options);
+    selector.run();
+    selector.chosen()
+}
+
+struct Selector<'a> {
+    words: Segmenter,
+    options: Options<'a>,
+    kept: Vec<bool>,
+    /// Each entry's number of changes; older entries in the heap are stale.
+    versions: Vec<u32>,
+}
+
+impl<'a> Selector<'a> {
+    fn new(mut words: Segmenter, options: Options<'a>) -> Self {
+        for (position, surface) in options.candidates {
+            words.choose(*position, surface.as_bytes());
+        }
+        let kept: Vec<StringId> =
+            options.kept.iter().map(|(position, surface)| words.choose(*position, surface.as_bytes()).0).collect();
+        let mut selector = Self { kept: vec![false; words.chosen.len()], versions: Vec::new(), words, options };
+        kept.into_iter().for_each(|id| selector.kept[id as usize] = true);
+        selector
+    }
+
+    fn run(&mut self) {
+        self.words.rebuild();
+        self.prune();
+        let mut best = self.words.total();
+        let mut count = self.options.size / 5;
+        for _ in 0..ROUNDS {
+            let before = self.words.chosen.clone();
+            if count == 0 || !self.try_new(count) {
+                break;
+            }
+            self.words.rebuild();
+            self.prune();
+            let total = self.words.total();
+            let gain = 1.0 - total as f64 / best as f64;
+            if gain < 0.0 {
+                self.words.chosen[..before.len()].copy_from_slice(&before);
+                self.words.chosen[before.len()..].fill(false);
+                self.words.rebuild();
+            }
+            if gain < LEAST_GAIN {
+                break;
+            }
+            best = total;
+            count = count * 2 / 3;
+        }
+    }
+
+    /// Tokens that may go, and are there.
+    fn removable(&self) -> impl Iterator<Item = StringId> {
+        (0..self.words.chosen.len() as StringId).filter(|&id| self.words.chosen[id as usize] && !self.kept[id as usize])
+    }
+
+    /// Removes the cheapest tokens until as many are left as are wanted; among equals the greater string goes first.
+    fn prune(&mut self) {
+        self.versions = vec![0; self.words.chosen.len()];
+        let mut ranks: Vec<StringId> = self.removable().collect();
+        ranks.sort_unstable_by(|&a, &b| self.words.strings.key(b).cmp(&self.words.strings.key(a)));
+        let mut rank = vec![0_u32; self.words.chosen.len()];
+        ranks.iter().zip(0..).for_each(|(&id, i)| rank[id as usize] = i);
+        let entry = |words: &Segmenter, id: StringId, version: u32| {
+            words.cost(id).map(|cost| Reverse((cost, words.emitted(id), rank[id as usize], id, version)))
+        };
+        let mut heap: BinaryHeap<_> = ranks.iter().filter_map(|&id| entry(&self.words, id, 0)).collect();
+        let mut left = ranks.len();
+        while left > self.options.size {
+            let Some(Reverse((.., id, version))) = heap.pop() else { break };
+            if !self.words.chosen[id as usize] || self.versions[id as usize] != version {
+                continue;
+            }
+            left -= 1;
+            for id in self.words.remove(id).to_vec() {
+                if self.words.chosen[id as usize] && !self.kept[id as usize] {
+                    self.versions[id as usize] += 1;
+                    heap.extend(entry(&self.words, id, self.versions[id as usize]));
+                }
+            }
+        }
+    }
+
+    /// Makes tokens of the `count` strings that would shorten the text most, each counted by itself.
+    fn try_new(&mut self, count: usize) -> bool {
+        let (strings, gains) = self.gains();
+        let mut order: Vec<StringId> = (0..strings.len() as StringId).filter(|&i| gains[i as usize] > 0).collect();
+        let by_gain = |&a: &StringId, &b: &StringId| {
+            gains[b as usize].cmp(&gains[a as usize]).then_with(|| strings.key(a).cmp(&strings.key(b)))
+        };
+        if count < order.len() {
+            order.select_nth_unstable_by(count, by_gain);
+            order.truncate(count);
+        }
+        order.sort_unstable_by(by_gain);
+        for &i in &order {
+            let (bytes, position) = strings.key(i);
+            self.words.choose(position, bytes);
+        }
+        self.kept.resize(self.words.chosen.len(), false);
+        !order.is_empty()
+    }
+
+    /// Strings that are no tokens, and the mass of tokens that each would save.
+    ///
+    /// Under longest match a new token changes a word where a piece begins and the token is longer than the piece; from
+    /// where it ends, the word is spelled on until a piece begins where one began before.
+    fn gains(&self) -> (Strings, Vec<i64>) {
+        let words = &self.words;
+        let one_class = self.options.continuation_prefix.is_empty();
+        let (mut strings, mut gains, mut cuts) = (Strings::default(), Vec::new(), Vec::new());
+        for i in (0..words.masses.len() as StringId).filter(|&i| words.path(i).len() > 1) {
+            let (mass, whole) = (words.spelled_mass(i), words.masses[i as usize].again);
+            if mass == 0 {
+                continue;
+            }
+            let bytes = words.strings.bytes(i);
+            cuts.clear();
+            cuts.push(0);
+            for &piece in words.path(i) {
+                cuts.push(cuts[cuts.len() - 1] + words.strings.bytes(piece).len());
+            }
+            if cuts.last() != Some(&bytes.len()) {
+                // A piece was written out with the prefix of continuations.
+                continue;
+            }
+            let mut note = |start: usize, end: usize, saved: i64| {
+                // An unseen word does not have the token of this one.
+                let all = start == 0 && end == bytes.len();
+                let mass = if !all {
+                    mass
+                } else if words.chosen[i as usize] {
+                    0
+                } else {
+                    whole
+                };
+                let position = if start == 0 || one_class { Position::Initial } else { Position::Continuation };
+                if saved != 0 && mass > 0 && !self.reads_as_continuation(position, &bytes[start..end]) {
+                    let id = strings.add(position, &bytes[start..end]) as usize;
+                    gains.resize(gains.len().max(id + 1), 0);
+                    gains[id] += mass.cast_signed() * saved;
+                }
+            };
+            for first in 0..cuts.len() - 1 {
+                self.savings(bytes, &cuts, first, &mut note);
+            }
+        }
+        (strings, gains)
+    }
+
+    /// Whether a string in front would be taken for a token further on.
+    fn reads_as_continuation(&self, position: Position, bytes: &[u8]) -> bool {
+        let prefix = self.options.continuation_prefix.as_bytes();
+        position == Position::Initial && !prefix.is_empty() && bytes.len() > prefix.len() && bytes.starts_with(prefix)
+    }
+
+    /// Calls `note` for each string that begins with piece `first` and is longer: start, end, number of pieces saved.
+    fn savings(&self, bytes: &[u8], cuts: &[usize], first: usize, note: &mut impl FnMut(usize, usize, i64)) {
+        let longest = bytes.len().min(cuts[first].saturating_add(self.options.max_token_bytes));
+        let mut next = first + 1;
+        for end in (cuts[first + 1] + 1..=longest).filter(|&end| is_char_end(bytes, end)) {
+            while cuts[next] < end {
+                next += 1;
+            }
+            let (mut at, mut cut, mut pieces) = (end, next, 1);
+            while at != cuts[cut] {
+                let Some(len) = self.words.next_len(&bytes[at..]) else { return };
+                at += len;
+                pieces += 1;
+                while cuts[cut] < at {
+                    cut += 1;
+                }
+            }
+            note(cuts[first], end, (cut - first) as i64 - pieces);
+        }
+    }
+
+    fn chosen(&self) -> Vec<Chosen> {
+        let mut ids: Vec<StringId> = self.removable().collect();
+        let words = &self.words;
+        ids.sort_unstable_by_key(|&id| (Reverse(words.emitted(id)), words.strings.key(id)));
+        let occurrences = |mass: u64| mass as f64 / UNIT as f64;
+        ids.into_iter()
+            .map(|id| {
+                let (bytes, position) = words.strings.key(id);
+                Chosen {
+                    surface: (position, String::from_utf8_lossy(bytes).into_owned()),
+                    emitted: occurrences(words.emitted(id)),
+                    saved: occurrences(words.cost(id).unwrap_or(0)),
+                }
+            })
+            .collect()
+    }
+}
+
+fn is_char_end(bytes: &[u8], end: usize) -> bool {
+    bytes.get(end).is_none_or(|byte| byte.cast_signed() >= -64)
+}
