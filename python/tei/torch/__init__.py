@@ -6,16 +6,16 @@ from tei.torch.archive import Archive
 from tei.torch.callback import VocabularyCallback
 from tei.torch.checkpoint import Checkpoints, RandomState
 from tei.torch.data import Collate, TextClassificationDataset
-from tei.torch.distill import Distilled
 from tei.torch.datasets import LengthBuckets, ResumableLoader, TextDataset, TextStream
+from tei.torch.distill import Distilled
 from tei.torch.distributed import Ranks
 from tei.torch.fidelity import Fidelity, fidelity
 from tei.torch.fine_tune import FineTuned, fine_tune
 from tei.torch.following import VersionedBatch
 from tei.torch.models import BagOfTokens
 from tei.torch.rows import TrainableRows
-from tei.torch.tasks import TokenClassificationDataset
 from tei.torch.scheduler import Grow, VocabularyScheduler
+from tei.torch.tasks import TokenClassificationDataset
 
 __all__ = [
     "Adapted",
@@ -32,10 +32,10 @@ __all__ = [
     "Ranks",
     "ResumableLoader",
     "TextClassificationDataset",
-    "TokenClassificationDataset",
-    "TrainableRows",
     "TextDataset",
     "TextStream",
+    "TokenClassificationDataset",
+    "TrainableRows",
     "VersionedBatch",
     "VocabularyCallback",
     "VocabularyScheduler",
