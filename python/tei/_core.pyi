@@ -69,10 +69,6 @@ class Encoder:
         """
         Tokens in id order.
         """
-    def with_tokens(self, /, tokens: SupportsGetItem[int, str]) -> Encoder:
-        """
-        The same encoder with more tokens, which get the next ids; much faster than building it again.
-        """
 
 @final
 class Rows:
@@ -228,6 +224,11 @@ def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, 
 def spell(encoder: Encoder, removed: Incomplete, added: SupportsGetItem[int, str], tokens: SupportsGetItem[int, str]) -> tuple[Incomplete, Incomplete]:
     """
     Spells tokens by others, after some have been removed and some added; ids of added ones follow the vocabulary's.
+    """
+
+def split_words(encoder: Encoder, texts: SupportsGetItem[int, str]) -> list[list[str]]:
+    """
+    The words that each of some texts is cut into.
     """
 
 def train(counts: WordCounts, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]], *, vocab_size: SupportsIndex, min_count: SupportsIndex, special_tokens: SupportsGetItem[int, str], required_tokens: SupportsGetItem[int, str], continuation_prefix: str, max_word_chars: SupportsIndex, limit_alphabet: SupportsIndex | None = None, max_token_bytes: SupportsIndex | None = None, quality: bool = True) -> list[tuple[str, str, float, float]]:
