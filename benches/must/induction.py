@@ -36,7 +36,10 @@ def _run(trainer: str, path: Path, size: int = SIZE, **environment: str) -> dict
     paths = os.pathsep.join([str(BENCHES), os.environ.get("PYTHONPATH", "")])
     variables = {**os.environ, "PYTHONPATH": paths, "RAYON_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "must.induction_probe", trainer, str(path), str(size)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, env=variables).stdout)
+    result: dict[str, float] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, env=variables).stdout
+    )
+    return result
 
 
 @functools.cache

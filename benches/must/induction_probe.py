@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from memory import peak
 
@@ -21,12 +22,12 @@ def _lines(path: str) -> Iterator[str]:
         yield from file
 
 
-def _tei(path: str, size: int, **options: object) -> Callable[[], object]:
+def _tei(path: str, size: int, **options: Any) -> Callable[[], object]:
     import tei
     from tei import sources, training  # noqa: F401 -- loaded here, outside of what is timed
 
     scheme = tei.Scheme(split_ideographs=options.pop("split_ideographs", True))
-    limit = {"memory_limit": os.environ["MEMORY_LIMIT"]} if "MEMORY_LIMIT" in os.environ else {}
+    limit: dict[str, Any] = {"memory_limit": os.environ["MEMORY_LIMIT"]} if "MEMORY_LIMIT" in os.environ else {}
     return lambda: tei.Tokenizer.train(path, size, scheme=scheme, threads=THREADS, **limit, **options)
 
 

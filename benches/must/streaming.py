@@ -52,7 +52,13 @@ def loader_throughput(options: Options) -> Result:
 
     torch.set_num_threads(1)
     texts, tokenizer = _texts(20_000 if options.quick else 100_000), _tokenizer()
-    call = {"padding": True, "truncation": True, "max_length": 128, "return_tensors": "np", "parallel": False}
+    call: dict[str, Any] = {
+        "padding": True,
+        "truncation": True,
+        "max_length": 128,
+        "return_tensors": "np",
+        "parallel": False,
+    }
     batches = [texts[i : i + BATCH] for i in range(0, len(texts), BATCH)]
     data = tt.TextDataset(texts)
 
@@ -106,7 +112,7 @@ class _Stream:
         tokenizer = tei.Tokenizer.train(texts[:20_000], vocab_size=8_000)
         words = [word for word, _ in tokenizer.count(texts).most_common() if word not in tokenizer.vocab]
         # Row i holds the number i, so that a row that is not its token's shows.
-        self.model = torch.nn.Embedding.from_pretrained(torch.arange(8_000.0)[:, None])
+        self.model = torch.nn.Embedding.from_pretrained(torch.arange(8_000.0)[:, None])  # type: ignore[no-untyped-call]
         number = itertools.count(8_000)
         self.scheduler = tt.VocabularyScheduler(
             tokenizer,
@@ -155,7 +161,7 @@ def growths_wrong_rows(options: Options) -> Result:
     growths = 100 if options.quick else 1_000
     stream = _Stream(_texts(20_000), growths, 32)
     tokenizers, wrong, rows, behind = {0: stream.scheduler.tokenizer}, 0, 0, []
-    call = {"padding": True, "truncation": True, "max_length": 128, "return_tensors": "pt"}
+    call: dict[str, Any] = {"padding": True, "truncation": True, "max_length": 128, "return_tensors": "pt"}
     for number, batch in enumerate(itertools.islice(stream.batches, 3 * growths + 30)):
         expected = tokenizers[batch.version]([stream.texts[i] for i in batch["labels"]], **call)["input_ids"]
         found = batch["input_ids"]
@@ -190,7 +196,9 @@ def growths_throughput(options: Options) -> Result:
     growths, every = (100 if options.quick else 1_000), 10
     stream = _Stream(_texts(100_000), growths, 256)
     next(stream.batches)
-    with_growth, without, planning = [], [], 0.0
+    with_growth: list[float] = []
+    without: list[float] = []
+    planning = 0.0
     for _ in range(growths // 50):
         for costs, grows in ((without, False), (with_growth, True)):
             start, planned = stream.cpu(), 0.0
@@ -227,7 +235,7 @@ def _job(folder: Path, losses: Path) -> None:
     data = tt.TextDataset(texts, [len(text.split()) % 2 for text in texts])
     sampler = tt.LengthBuckets(data.lengths, 16)
     loader = tt.ResumableLoader(data, batch_sampler=sampler, collate_fn=tt.Collate(scheduler))
-    parts = {"vocabulary": scheduler, "model": model, "optimizer": optimizer}
+    parts: dict[str, Any] = {"vocabulary": scheduler, "model": model, "optimizer": optimizer}
     checkpoints = tt.Checkpoints(folder, {**parts, "loader": loader, "random": tt.RandomState()})
     step = checkpoints.resume() or 0
     while step < STEPS:
@@ -235,11 +243,11 @@ def _job(folder: Path, losses: Path) -> None:
             scheduler.observe(batch)
             loss = torch.nn.functional.cross_entropy(model(batch["input_ids"]), batch["labels"])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
             with losses.open("a") as file:
-                file.write(f"{step} {loss.item().hex()}\n")
+                file.write(f"{step} {float(loss.item()).hex()}\n")
             if step % 4 == 0:
                 scheduler.step()
             checkpoints.save(step)

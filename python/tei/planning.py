@@ -102,7 +102,7 @@ def _check_drop(evidence: Evidence, drop: Mapping[str, str]) -> None:
             raise MismatchError(msg)
 
 
-def _rounded(evidence: Evidence, drop: Mapping[str, str], added: int, multiple: int) -> dict[str, str]:
+def _rounded(evidence: Evidence, drop: Mapping[str, str], added: int, multiple: Any) -> dict[str, str]:
     """Fewer tokens to drop, so that the size is a multiple."""
     if isinstance(multiple, bool) or not isinstance(multiple, int | np.integer) or multiple < 1:
         msg = f"pad_to_multiple_of is {multiple!r}, must be a whole number from 1 on"

@@ -17,7 +17,7 @@ Either result depends on the counts alone, not on the order of words, on threads
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 from tei import _core
 from tei.counts import WordCounts, bare_encoder
@@ -34,7 +34,8 @@ BYTE_ROLES = {"eos_token": "<|endoftext|>"}
 SPECIAL_NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True)
+class Reason:
     """Why a token is in a vocabulary.
 
     Attributes:

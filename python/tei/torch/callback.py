@@ -18,7 +18,7 @@ NAME, ARCHIVE = "tei_vocabulary.json", "tei_archive.safetensors"
 KIND, VERSION = "vocabulary-scheduler", 1
 
 
-class VocabularyCallback(TrainerCallback):  # type: ignore[misc]
+class VocabularyCallback(TrainerCallback):
     """Lets a `VocabularyScheduler` take its steps in transformers' `Trainer`.
 
     It sees every training batch on its way into the model, steps at the end of each epoch or every so many optimizer

@@ -1,7 +1,7 @@
 """Texts for training: a labelled data set, and collation of batches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -61,6 +61,11 @@ class TextClassificationDataset(Dataset[dict[str, Tensor]]):
         # Ids take four bytes each and no padding here; an item is padded when it is asked for.
         self._ids = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=self._offsets[-1])
 
+    @property
+    def lengths(self) -> list[int]:
+        """Number of tokens of each text; by it, texts of like length come into one batch."""
+        return [int(length) for length in np.diff(self._offsets)]
+
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.labels)
@@ -113,7 +118,7 @@ class Collate:
 
     def __init__(self, tokenizer: "AnyTokenizer | VocabularyScheduler", max_length: int = 128) -> None:
         # Not `tokenizer`: transformers' Trainer calls `save_pretrained` on a collator's attribute of that name.
-        self._tokenizer: AnyTokenizer = getattr(tokenizer, "follower", tokenizer)
+        self._tokenizer: AnyTokenizer = getattr(tokenizer, "follower", cast("AnyTokenizer", tokenizer))
         self.max_length = max_length
 
     def __call__(self, batch: Sequence[str] | Sequence[tuple[str, int]]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,7 +33,9 @@ class Ranks:
         if not dist.is_initialized():
             raise MismatchError("torch.distributed is not initialized; call init_process_group first")
         self._seconds = timeout
-        self._group = group or dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+        # A rank outside of a group has a number for one; here all ranks are in it.
+        made: Any = group or dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+        self._group: dist.ProcessGroup = made
         self.rank = dist.get_rank(self._group)
 
     def sum_counts(self, counts: WordCounts) -> WordCounts:

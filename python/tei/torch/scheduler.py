@@ -304,8 +304,14 @@ class VocabularyScheduler:
         if revision.added or revision.restored or revision.retired:
             self._version += 1
             # Rows first: a batch with a new id can only be made after this.
-            changes = {"added": revision.added, "restored": revision.restored, "retired": revision.retired}
-            publish_change(self._channel, self._version, self._run, **changes)
+            publish_change(
+                self._channel,
+                self._version,
+                self._run,
+                added=revision.added,
+                restored=revision.restored,
+                retired=revision.retired,
+            )
         return f"{self._version} {self._run.fingerprint}"
 
     def _make_plan(self, counts: WordCounts) -> ResizePlan:

@@ -41,8 +41,8 @@ mod tests {
     use crate::vocabulary::Vocabulary;
 
     fn encoder(tokens: &[String]) -> Encoder {
-        let vocabulary = Vocabulary::new(tokens, "##", "[UNK]").unwrap();
-        Encoder::new(vocabulary, Rules::parse::<&str>(&[], &[]).unwrap(), Vec::new(), 100).unwrap()
+        let vocabulary = Vocabulary::new(tokens, "##", "[UNK]").expect("sound");
+        Encoder::new(vocabulary, Rules::parse::<&str>(&[], &[]).expect("sound"), Vec::new(), 100).expect("sound")
     }
 
     proptest! {
@@ -59,8 +59,8 @@ mod tests {
             let retired: Vec<TokenId> = (1..known as TokenId).filter(|&id| gone[id as usize - 1]).collect();
             let (restored, still): (Vec<_>, Vec<_>) = retired.iter().partition(|&&id| back[id as usize - 1]);
             let none: [&str; 0] = [];
-            let edited = encoder(&all[..known]).revised(&none, &[], &retired).unwrap();
-            let edited = edited.revised(&all[known..], &restored, &[]).unwrap();
+            let edited = encoder(&all[..known]).revised(&none, &[], &retired).expect("sound");
+            let edited = edited.revised(&all[known..], &restored, &[]).expect("sound");
             let left: Vec<String> =
                 (0..).zip(&all).filter(|(id, _)| !still.contains(id)).map(|(_, token)| token.clone()).collect();
             let fresh = encoder(&left);
