@@ -207,8 +207,8 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: us
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     let threads = thread_count(threads, bytes);
     let mut rows = Rows::empty();
+    rows.reserve(bytes, texts.len().saturating_mul(limit));
     if threads <= 1 {
-        rows.reserve(bytes, texts.len().saturating_mul(limit));
         encoder.with_worker(|worker| rows.encode(encoder, texts, limit, worker));
         return rows;
     }
