@@ -250,7 +250,7 @@ def rows_only_step(options: Options) -> Result:
         for table, optimizer, measured in zip(tables, optimizers, times, strict=True):
             measured.append(_step(table, optimizer, *batch))
     rows.merge()
-    torch.testing.assert_close(ours.weight, theirs.merge_and_unload().table.weight)
+    torch.testing.assert_close(ours.weight, theirs.merge_and_unload().get_submodule("table").weight)
     mine, peer = (1e3 * statistics.median(measured) for measured in times)
     return Result(peer / mine, note=f"{mine:.1f} ms against {peer:.1f} ms, 32 texts of 64 ids, {NEW:,} rows")
 
