@@ -71,7 +71,7 @@ fn cache(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(words.len() as u64));
     group.bench_function("hits", |bencher| {
         bencher.iter(|| {
-            words.iter().filter(|word| cache.get::<Baseline>(**word, cache.prefetch(**word)).is_some()).count()
+            words.iter().filter(|word| cache.get::<Baseline, true>(**word, cache.prefetch(**word)).is_some()).count()
         });
     });
     group.finish();

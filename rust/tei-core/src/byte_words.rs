@@ -225,7 +225,7 @@ fn scan_avx2<'t, W: Words>(texts: impl Iterator<Item = &'t str>, scratch: &mut S
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
 fn scan_avx512<'t, W: Words>(texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
     scan_on::<Avx512, W>(texts, scratch, words);
 }

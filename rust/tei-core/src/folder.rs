@@ -7,9 +7,9 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::machine::{BLOCK, Machine};
+use crate::machine::{self, BLOCK, Machine};
 use crate::normalizer::Normalizer;
-use crate::unicode::{Entry, Folding};
+use crate::unicode::{Entry, Folding, is_syllable};
 
 /// The longest a character gets by folding, blanks around it included.
 const LONGEST: usize = 64;
@@ -110,7 +110,11 @@ pub struct Folder {
     normalizer: Normalizer,
     /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
     plane: &'static [u128],
+    /// The same in 4 bytes, see [`Machine::fold_characters`]; the second time with syllables composed.
+    narrow: &'static [Box<[u32]>; 2],
 }
+
+type Planes = (Box<[u128]>, [Box<[u32]>; 2]);
 
 const LENGTH_SHIFT: u32 = 120;
 /// Instead of a number of bytes: see the folding table.
@@ -118,6 +122,9 @@ const COMPLEX: u128 = 255;
 const BLANK: u128 = 1 << LENGTH_SHIFT | b' ' as u128;
 /// After so many ASCII bytes in a row, copying pays again.
 const CALM: usize = 12;
+
+/// So many characters come one by one after one that does not fold together with others; twice as many each time.
+const SINGLY: usize = 4;
 
 /// The number of unified ideographs from U+4E00 on.
 pub const IDEOGRAPHS: usize = 0x5200;
@@ -137,17 +144,41 @@ pub fn ideograph_number(utf8: [u8; 3]) -> usize {
     ((a & 15) << 12 | (b & 63) << 6 | c & 63).wrapping_sub(0x4E00)
 }
 
+/// A character of three bytes that folds to itself.
+#[inline(always)]
+fn in_utf8(c: usize) -> u128 {
+    let [a, b, c] = [0xE0 | c >> 12, 0x80 | c >> 6 & 63, 0x80 | c & 63].map(|byte| byte as u128);
+    a | b << 8 | c << 16 | 3 << LENGTH_SHIFT
+}
+
+/// Whether the first character is none that a machine folds together with others.
+#[inline(always)]
+fn is_complex(text: &[u8], narrow: &[u32]) -> bool {
+    let [a, b, c] = text.first_chunk().map_or([0xF0, 0, 0], |utf8: &[u8; 3]| utf8.map(usize::from));
+    let number = match a {
+        0..0xC0 => a,
+        0xC0..0xE0 => (a & 31) << 6 | b & 63,
+        0xE0..0xF0 => (a & 15) << 12 | (b & 63) << 6 | c & 63,
+        _ => return true,
+    };
+    narrow[number] == machine::COMPLEX
+}
+
 impl Folder {
     /// Compiles a normalizer.
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
-        // A mebibyte each, made in some milliseconds and shared by all tokenizers of one kind.
-        static PLANES: [OnceLock<Box<[u128]>>; 16] = [const { OnceLock::new() }; 16];
+        // A mebibyte and a half each, made in some milliseconds and shared by all tokenizers of one kind.
+        static PLANES: [OnceLock<Planes>; 16] = [const { OnceLock::new() }; 16];
         let Normalizer { clean_text, split_ideographs, strip_accents, lowercase } = normalizer;
         let options = [clean_text, split_ideographs, strip_accents, lowercase];
         let number = options.into_iter().fold(0, |number, option| number << 1 | usize::from(option));
-        let plane = PLANES[number].get_or_init(|| compile(normalizer));
-        Self { normalizer, plane }
+        let (plane, narrow) = PLANES[number].get_or_init(|| {
+            let plane = compile(normalizer);
+            let narrow = [false, true].map(|brief| narrow(&plane, brief));
+            (plane, narrow)
+        });
+        Self { normalizer, plane, narrow }
     }
 
     /// The normalizer this was made of.
@@ -158,25 +189,70 @@ impl Folder {
 
     /// Folds `text` from byte `at` until `folded` has about `goal` bytes; returns how far it came.
     ///
-    /// With `runs`, ideographs that follow each other are not set apart from each other.
+    /// With `brief`, ideographs that follow each other are not set apart from each other, and syllables stay composed.
     #[inline(always)]
-    pub fn fold<M: Machine>(&self, text: &str, mut at: usize, goal: usize, runs: bool, folded: &mut Folded) -> usize {
+    pub fn fold<M: Machine>(&self, text: &str, mut at: usize, goal: usize, brief: bool, folded: &mut Folded) -> usize {
         folded.make_room(goal.saturating_sub(folded.len) + LONGEST + BLOCK);
+        let mut patience = SINGLY;
         while at < text.len() && folded.len < goal {
             at = copy_plain::<M>(text.as_bytes(), at, goal, self.normalizer.lowercase, folded);
+            let most;
+            (at, most) = self.fold_blocks::<M>(text, at, goal, brief, &mut patience, folded);
             if at < text.len() && folded.len < goal {
-                at = self.fold_characters(text, at, goal, runs, folded);
+                at = self.fold_characters(text, at, goal, brief, most, folded);
             }
         }
         at
     }
 
-    /// Folds character by character, until there is only ASCII for a while.
+    /// Folds many characters at a time, as far as a machine can; also how many to fold one by one before the next attempt.
+    #[inline(always)]
+    fn fold_blocks<M: Machine>(
+        &self,
+        text: &str,
+        mut at: usize,
+        goal: usize,
+        brief: bool,
+        patience: &mut usize,
+        folded: &mut Folded,
+    ) -> (usize, usize) {
+        let narrow = &self.narrow[usize::from(brief)];
+        while at < text.len() && folded.len < goal {
+            let (rest, out) = (&text.as_bytes()[at..], folded.bytes[folded.len..].first_chunk_mut());
+            if rest.first_chunk().is_some_and(|utf8| begins_ideograph(*utf8)) {
+                return (at, 16 * SINGLY);
+            }
+            if is_complex(rest, narrow) {
+                *patience *= 2;
+                return (at, *patience);
+            }
+            let (Some(table), Some(out)) = (narrow.first_chunk(), out) else { break };
+            let Some(step) = M::fold_characters(rest, table, out) else { break };
+            at += step.read;
+            folded.len += step.written;
+            *patience = SINGLY;
+            if step.plain {
+                return (at, 0);
+            }
+        }
+        (at, usize::MAX)
+    }
+
+    /// Folds `most` characters one by one, until there is only ASCII for a while; a run of ideographs counts as one.
     #[inline(never)]
-    fn fold_characters(&self, text: &str, mut at: usize, goal: usize, runs: bool, folded: &mut Folded) -> usize {
-        let bytes = text.as_bytes();
+    fn fold_characters(
+        &self,
+        text: &str,
+        mut at: usize,
+        goal: usize,
+        brief: bool,
+        mut most: usize,
+        folded: &mut Folded,
+    ) -> usize {
+        let (bytes, runs) = (text.as_bytes(), brief && self.normalizer.split_ideographs);
         let mut calm = 0;
-        while at < bytes.len() && folded.len < goal && calm < CALM {
+        while at < bytes.len() && folded.len < goal && calm < CALM && most > 0 {
+            most -= 1;
             let [first, second] = [bytes[at], bytes.get(at + 1).copied().unwrap_or_default()];
             let [low, high] = [usize::from(second & 63), usize::from(first & 31) << 6];
             let (c, len) = if first < 0xE0 {
@@ -193,7 +269,7 @@ impl Folder {
                 let third = bytes.get(at + 2).copied().unwrap_or_default();
                 (usize::from(first & 15) << 12 | low << 6 | usize::from(third & 63), 3)
             };
-            let entry = self.plane[c & 0xFFFF];
+            let entry = if brief && is_syllable(c as u32) { in_utf8(c) } else { self.plane[c & 0xFFFF] };
             if first < 0xF0 && entry >> LENGTH_SHIFT < COMPLEX {
                 folded.push(entry);
                 at += len;
@@ -256,6 +332,19 @@ fn compile(normalizer: Normalizer) -> Box<[u128]> {
         }
     }
     plane
+}
+
+/// What folds to up to 4 bytes, none of them zero.
+fn narrow(plane: &[u128], brief: bool) -> Box<[u32]> {
+    let shorten = |(c, entry): (usize, &u128)| {
+        if brief && is_syllable(c as u32) {
+            return in_utf8(c) as u32;
+        }
+        let (bytes, len) = ((*entry as u32).to_le_bytes(), (entry >> LENGTH_SHIFT) as usize);
+        let fits = bytes.get(..len).is_some_and(|bytes| !bytes.contains(&0));
+        if fits { *entry as u32 } else { machine::COMPLEX }
+    };
+    plane.iter().enumerate().map(shorten).collect()
 }
 
 /// Copies a run of ideographs, each of which folds to itself.

@@ -2,6 +2,7 @@
 //!
 //! Text → [`steps`] → normalized text → [`splits`] → words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
+pub mod arena;
 pub mod blanks;
 pub mod blocks;
 pub mod boundaries;
@@ -14,6 +15,7 @@ pub mod encoding;
 pub mod error;
 pub mod folder;
 pub mod grow;
+pub mod helpers;
 pub mod huge;
 pub mod jsonl;
 pub mod machine;

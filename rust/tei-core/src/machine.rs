@@ -14,7 +14,7 @@ pub enum Level {
     /// AVX2 and BMI2.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 with the byte instructions of VBMI2.
+    /// AVX-512 with the byte instructions of VBMI and VBMI2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -28,7 +28,8 @@ impl Level {
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
             all.extend(avx2.then_some(Self::Avx2));
-            let avx512 = is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512bw");
+            let bytes = is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512vbmi");
+            let avx512 = bytes && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
             all.extend((avx2 && avx512).then_some(Self::Avx512));
         }
         all
@@ -68,6 +69,16 @@ pub trait Machine {
         Self::mask(&strange)
     }
 
+    /// Folds the characters at the beginning of a text, up to the first that is [`COMPLEX`]; None if the machine cannot.
+    ///
+    /// `table` holds for each character of the basic plane the bytes it becomes, up to four, the first of them lowest; zero
+    /// bytes are none. What lies in `out` behind the bytes that are written is anything.
+    #[inline(always)]
+    #[must_use]
+    fn fold_characters(_text: &[u8], _table: &[u32; 0x1_0000], _out: &mut [u8; BLOCK]) -> Option<Step> {
+        None
+    }
+
     /// The first `len` bytes of a block, the first of them lowest, and zeros; `len` is below 16.
     #[inline(always)]
     #[must_use]
@@ -104,6 +115,20 @@ pub trait Machine {
     }
 }
 
+/// What [`Machine::fold_characters`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of text that are folded now.
+    pub read: usize,
+    /// Bytes that they became.
+    pub written: usize,
+    /// Whether all of it was ASCII.
+    pub plain: bool,
+}
+
+/// In a table of characters: neither up to four bytes nor nothing.
+pub const COMPLEX: u32 = u32::MAX;
+
 /// The lowest bytes of a number, for each count of them.
 static LOWEST: [u128; 16] = {
     let mut masks = [0; 16];
@@ -125,147 +150,13 @@ impl Machine for Bytewise {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 #[cfg(not(target_arch = "x86_64"))]
 pub use Bytewise as Baseline;
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512, Sse2 as Baseline};
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{BLOCK, Machine};
-    use std::arch::x86_64::{
-        _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm_movemask_epi8, _mm256_broadcastsi128_si256, _mm256_castsi256_pd,
-        _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_pd, _mm512_add_epi32,
-        _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmpge_epu8_mask, _mm512_cmplt_epu8_mask,
-        _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_mask_add_epi8,
-        _mm512_mask_loadu_epi8, _mm512_mask_mov_epi8, _mm512_maskz_compress_epi8, _mm512_movepi8_mask,
-        _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_sub_epi8,
-    };
-
-    /// For every x86-64.
-    #[derive(Debug)]
-    pub struct Sse2;
-    /// Only for functions compiled for [`super::Level::Avx2`].
-    #[derive(Debug)]
-    pub struct Avx2;
-    /// Only for functions compiled for [`super::Level::Avx512`].
-    #[derive(Debug)]
-    pub struct Avx512;
-
-    impl Machine for Sse2 {
-        #[inline(always)]
-        fn mask(flags: &[u8; BLOCK]) -> u64 {
-            let quarter = |i: usize| {
-                // SAFETY: 16 bytes from 16 i on lie in the block, and SSE2 is part of every x86-64.
-                let mask = unsafe { _mm_movemask_epi8(_mm_loadu_si128(flags.as_ptr().add(16 * i).cast())) };
-                u64::from(mask.cast_unsigned()) << (16 * i)
-            };
-            quarter(0) | quarter(1) | quarter(2) | quarter(3)
-        }
-    }
-
-    impl Machine for Avx2 {
-        #[inline(always)]
-        fn mask(flags: &[u8; BLOCK]) -> u64 {
-            let half = |i: usize| {
-                // SAFETY: 32 bytes from 32 i on lie in the block, and only functions with AVX2 get here.
-                let mask = unsafe { _mm256_movemask_epi8(_mm256_loadu_si256(flags.as_ptr().add(32 * i).cast())) };
-                u64::from(mask.cast_unsigned()) << (32 * i)
-            };
-            half(0) | half(1)
-        }
-
-        #[inline(always)]
-        fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
-            find(numbers, wanted)
-        }
-    }
-
-    /// One comparison for both numbers, where the compiler makes two of each half.
-    #[inline(always)]
-    fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
-        // SAFETY: both arguments are whole vectors, and only functions with AVX2 get here.
-        let halves = unsafe {
-            let wanted = _mm256_broadcastsi128_si256(_mm_loadu_si128((&raw const wanted).cast()));
-            let equal = _mm256_cmpeq_epi64(wanted, _mm256_loadu_si256(numbers.as_ptr().cast()));
-            _mm256_movemask_pd(_mm256_castsi256_pd(equal)).cast_unsigned()
-        };
-        let both = halves & (halves >> 1) & 0b101;
-        (both != 0).then_some((both >> 2) as usize)
-    }
-
-    /// 0, 1, … 63: the place of each byte in its block.
-    static PLACES: [u8; BLOCK] = {
-        let mut places = [0; BLOCK];
-        let mut i = 0;
-        while i < BLOCK {
-            places[i] = i as u8;
-            i += 1;
-        }
-        places
-    };
-
-    impl Machine for Avx512 {
-        #[inline(always)]
-        fn mask(flags: &[u8; BLOCK]) -> u64 {
-            // SAFETY: the block has 64 bytes, and only functions with AVX-512 get here.
-            unsafe { _mm512_movepi8_mask(_mm512_loadu_si512(flags.as_ptr().cast())) }
-        }
-
-        // Written out since the compiler puts the vectors into memory in between, where a masked store stalls the next load.
-        #[inline(always)]
-        fn fold(text: &[u8], lowercase: bool, out: &mut [u8; BLOCK]) -> u64 {
-            let there = if text.len() < BLOCK { (1 << text.len()) - 1 } else { u64::MAX };
-            // SAFETY: only bytes that are there are read, `out` has 64, and only functions with AVX-512 get here.
-            unsafe {
-                let all = |b: u8| _mm512_set1_epi8(b.cast_signed());
-                let block = _mm512_mask_loadu_epi8(all(b' '), there, text.as_ptr().cast());
-                let is = |b: u8| _mm512_cmpeq_epi8_mask(block, all(b));
-                let white = is(b'\t') | is(b'\n') | is(b'\r');
-                let capital = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(block, all(b'A')), all(26));
-                let capital = if lowercase { capital } else { 0 };
-                let small = _mm512_mask_add_epi8(block, capital, block, all(0x20));
-                _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_mask_mov_epi8(small, white, all(b' ')));
-                _mm512_cmpge_epu8_mask(_mm512_sub_epi8(block, all(0x20)), all(95)) & !white
-            }
-        }
-
-        #[inline(always)]
-        fn first(block: &[u8; 16], len: usize) -> u128 {
-            // SAFETY: the block has 16 bytes, and only functions with AVX-512 get here.
-            unsafe {
-                std::mem::transmute(_mm_maskz_loadu_epi8((1_u32 << (len & 15)) as u16 - 1, block.as_ptr().cast()))
-            }
-        }
-
-        #[inline(always)]
-        fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
-            find(numbers, wanted)
-        }
-
-        #[inline(always)]
-        fn push(bits: u64, base: u32, list: &mut [u32], len: usize) -> usize {
-            let room = &mut list[len..len + BLOCK];
-            let count = bits.count_ones() as usize;
-            // SAFETY: four times 16 numbers lie in `room`, and only functions with AVX-512 get here.
-            unsafe {
-                let out = room.as_mut_ptr();
-                let base = _mm512_set1_epi32(base.cast_signed());
-                let places = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(PLACES.as_ptr().cast()));
-                let put = |i: usize, quarter| {
-                    _mm512_storeu_si512(out.add(16 * i).cast(), _mm512_add_epi32(_mm512_cvtepu8_epi32(quarter), base));
-                };
-                put(0, _mm512_castsi512_si128(places));
-                put(1, _mm512_extracti32x4_epi32::<1>(places));
-                if count > 32 {
-                    put(2, _mm512_extracti32x4_epi32::<2>(places));
-                    put(3, _mm512_extracti32x4_epi32::<3>(places));
-                }
-            }
-            len + count
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -293,12 +184,47 @@ mod tests {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
     fn see_avx512(text: &[u8], lowercase: bool) -> Seen {
         see::<Avx512>(text, lowercase)
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+    fn fold_on_avx512(text: &[u8], table: &[u32; 0x1_0000], out: &mut [u8; BLOCK]) -> Option<Step> {
+        Avx512::fold_characters(text, table, out)
+    }
+
+    /// What `fold_characters` does, character by character.
+    fn fold_slowly(text: &str, table: &[u32], out: &mut Vec<u8>) -> Step {
+        let known = |c: &char| table.get(*c as usize).is_some_and(|entry| *entry != COMPLEX);
+        let chars: Vec<_> = text.chars().take(16).take_while(known).collect();
+        out.extend(chars.iter().flat_map(|c| table[*c as usize].to_le_bytes()).filter(|byte| *byte != 0));
+        let plain = chars.len() == 16 && chars.iter().all(char::is_ascii);
+        Step { read: chars.iter().map(|c| c.len_utf8()).sum(), written: out.len(), plain }
+    }
+
     proptest! {
+        #[test]
+        fn characters_fold_together_as_one_by_one(text in "[a-z .\u{0}éßñ中がд\u{FFFF}😀]{0,40}", changed: [u32; 9]) {
+            let mut table: Vec<u32> = (0..0x1_0000).map(|c| c << 8 & 0xFF_00FF).collect();
+            for (c, entry) in "aézдが中ß. ".chars().zip(changed) {
+                table[c as usize] = if entry % 5 == 0 { COMPLEX } else { entry };
+            }
+            #[cfg(target_arch = "x86_64")]
+            if Level::best() == Level::Avx512 {
+                let (mut out, mut want) = ([0; BLOCK], Vec::new());
+                // SAFETY: this machine has the level.
+                let step = unsafe { fold_on_avx512(text.as_bytes(), table.first_chunk().expect("long"), &mut out) };
+                let slow = fold_slowly(&text, &table, &mut want);
+                let step = step.expect("this machine can");
+                prop_assert!(step.read <= slow.read && (step.read > 0) == (slow.read > 0));
+                let again = fold_slowly(&text[..step.read], &table, &mut Vec::new());
+                prop_assert_eq!((step.written, &out[..step.written]), (again.written, &want[..step.written]));
+                prop_assert_eq!(step.plain, slow.plain && step.read == slow.read);
+            }
+        }
+
         #[test]
         fn all_see_what_the_portable_one_sees(text in proptest::collection::vec(any::<u8>(), 0..100), lowercase: bool) {
             let want = see::<Bytewise>(&text, lowercase);

@@ -1,4 +1,5 @@
-//! Short words as integers: up to 15 bytes and their length in one `u128`, compared and hashed without a loop.
+//! Words as integers: up to 15 bytes and their length in one `u128`, longer ones in a few of 64 bits; compared and hashed
+//! without a loop.
 
 use crate::machine::{Bytewise, Machine};
 
@@ -46,34 +47,32 @@ impl PackedWord {
     }
 }
 
-/// The longest word, in bytes, that packs wide.
-pub const MAX_WIDE: usize = 31;
-
-/// A word of 1 to [`MAX_WIDE`] bytes: its bytes from the lowest on, its length in the highest byte.
+/// A longer word: 1 to 8 N − 1 bytes from the lowest on, its length in the highest byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WideWord([u64; 4]);
+pub struct Wide<const N: usize>([u64; N]);
 
-impl WideWord {
-    /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_WIDE`] and in a text of 32 bytes more.
+impl<const N: usize> Wide<N> {
+    /// Packs the `len` bytes from `at` on, if they fit and are in a text of 8 N bytes more.
     #[inline(always)]
     #[must_use]
     pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        if !(1..=MAX_WIDE).contains(&len) {
+        if !(1..8 * N).contains(&len) {
             return None;
         }
-        let block: &[u8; 32] = text.get(at..)?.first_chunk()?;
-        let mask = |i: usize| (1_u64 << (8 * len.saturating_sub(8 * i).min(7))) - 1;
-        let quarter = |i: usize| {
-            let bytes = u64::from_le_bytes(std::array::from_fn(|j| block[8 * i + j]));
-            if len >= 8 * (i + 1) { bytes } else { bytes & mask(i) }
-        };
-        Some(Self([quarter(0), quarter(1), quarter(2), quarter(3) | (len as u64) << 56]))
+        let block = text.get(at..at + 8 * N)?.as_chunks::<8>().0;
+        let mut parts = [0; N];
+        for (i, (part, bytes)) in parts.iter_mut().zip(block).enumerate() {
+            let kept = len.saturating_sub(8 * i);
+            *part = u64::from_le_bytes(*bytes) & if kept >= 8 { u64::MAX } else { (1 << (8 * kept)) - 1 };
+        }
+        parts[N - 1] |= (len as u64) << 56;
+        Some(Self(parts))
     }
 
     /// The word as integers; never all zero.
     #[inline(always)]
     #[must_use]
-    pub fn bits(self) -> [u64; 4] {
+    pub fn bits(self) -> [u64; N] {
         self.0
     }
 }
@@ -93,15 +92,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_wide_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 0..=40), rest: [u8; 32]) {
-            let packed = WideWord::read(&[word.as_slice(), &rest].concat(), 0, word.len());
-            prop_assert_eq!(packed.is_some(), (1..=31).contains(&word.len()));
-            let mut padded = word.clone();
-            padded.resize(31, 0);
-            padded.push(word.len() as u8);
-            let bytes = packed.map(|packed| packed.bits().map(u64::to_le_bytes).concat());
-            prop_assert!(bytes.is_none_or(|bytes| bytes == padded));
+        fn packing_wide_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 0..=80), rest: [u8; 64]) {
+            let text = [word.as_slice(), &rest].concat();
+            wide_keeps::<4>(&text, &word)?;
+            wide_keeps::<8>(&text, &word)?;
         }
+    }
+
+    fn wide_keeps<const N: usize>(text: &[u8], word: &[u8]) -> Result<(), TestCaseError> {
+        let packed = Wide::<N>::read(text, 0, word.len());
+        prop_assert_eq!(packed.is_some(), (1..8 * N).contains(&word.len()));
+        let mut padded = word.to_vec();
+        padded.resize(8 * N - 1, 0);
+        padded.push(word.len() as u8);
+        let bytes = packed.map(|packed| packed.bits().map(u64::to_le_bytes).concat());
+        prop_assert!(bytes.is_none_or(|bytes| bytes == padded));
+        Ok(())
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The only file that knows about threads.
+//! What is done on several threads, and on how many.
 //!
-//! Threads are scoped to a call: nothing outlives it, so nothing can be lost in a fork. Work is handed out in order, in
+//! Work is handed out in order, in
 //! units of bytes, and results are joined in order: the output never depends on the number of threads.
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Worker};
 use crate::encoding::Encoding;
-use crate::{TokenId, huge, span};
+use crate::{TokenId, helpers, huge, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
 const SERIAL_BYTES: usize = 128 << 10;
@@ -112,12 +112,7 @@ pub fn stream<P: Default + Send>(
             part = queue.lock().unwrap_or_else(PoisonError::into_inner).put(unit, part);
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
+    helpers::run(threads, &run);
 }
 
 /// Parts on their way to the output.

@@ -5,6 +5,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use crate::arena::Array;
 use crate::parallel::processors;
 use crate::{Error, Result};
 
@@ -179,7 +180,7 @@ impl Layout {
 
     /// Ids: those of the special tokens, of the texts (one array for each of a pair), and of the padding.
     #[must_use]
-    pub fn ids<T: Item>(&self, texts: &[&[i32]], pad: T) -> Vec<T> {
+    pub fn ids<T: Item>(&self, texts: &[&[i32]], pad: T) -> Array<T> {
         self.column(
             pad,
             |id, _| T::from(id),
@@ -191,25 +192,27 @@ impl Layout {
         )
     }
 
+    /// Whether all token types are 0.
+    #[must_use]
+    pub fn has_one_type(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Special(_, 0) | Part::Text(_, 0)))
+    }
+
     /// Token types, 0 for padding.
     #[must_use]
-    pub fn types<T: Item>(&self) -> Vec<T> {
-        let zero = |part: &Part| matches!(part, Part::Special(_, 0) | Part::Text(_, 0));
-        if self.parts.iter().all(zero) {
-            return vec![T::from(0); self.len()];
-        }
+    pub fn types<T: Item>(&self) -> Array<T> {
         self.column(T::from(0), |_, kind| T::from(kind), |_, kind, _, places| fill(places, T::from(kind)))
     }
 
     /// 1 for ids, 0 for padding.
     #[must_use]
-    pub fn mask<T: Item>(&self) -> Vec<T> {
+    pub fn mask<T: Item>(&self) -> Array<T> {
         self.column(T::from(0), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(1)))
     }
 
     /// 0 for ids of texts, 1 for special tokens and padding.
     #[must_use]
-    pub fn special_mask<T: Item>(&self) -> Vec<T> {
+    pub fn special_mask<T: Item>(&self) -> Array<T> {
         self.column(T::from(1), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(0)))
     }
 
@@ -217,7 +220,7 @@ impl Layout {
     ///
     /// `firsts` are the numbers of ids before those of each text.
     #[must_use]
-    pub fn sources(&self, firsts: &[i64]) -> Vec<i64> {
+    pub fn sources(&self, firsts: &[i64]) -> Array<i64> {
         self.column(
             -1,
             |_, _| -1,
@@ -230,7 +233,8 @@ impl Layout {
     }
 
     /// Number of items of a column.
-    fn len(&self) -> usize {
+    #[must_use]
+    pub fn items(&self) -> usize {
         self.row_offsets.last().copied().unwrap_or(0)
     }
 
@@ -240,17 +244,25 @@ impl Layout {
         pad: T,
         special: impl Fn(i64, i64) -> T + Sync,
         text: impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]) + Sync,
-    ) -> Vec<T> {
-        let (len, count) = (self.len(), self.windows.len());
-        let mut items = Vec::with_capacity(len);
-        let threads = if len < SERIAL_ITEMS { 1 } else { processors() };
-        let (mut rest, step) = (&mut items.spare_capacity_mut()[..len], count.div_ceil(threads).max(1));
+    ) -> Array<T> {
+        // SAFETY: rows follow each other without a gap, and `write` fills every place of a row.
+        unsafe { Array::fill(self.items(), |places| self.write_rows(places, pad, &special, &text)) }
+    }
+
+    fn write_rows<T: Item>(
+        &self,
+        mut rest: &mut [MaybeUninit<T>],
+        pad: T,
+        special: &(impl Fn(i64, i64) -> T + Sync),
+        text: &(impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]) + Sync),
+    ) {
+        let (count, threads) = (self.windows.len(), if rest.len() < SERIAL_ITEMS { 1 } else { processors() });
+        let step = count.div_ceil(threads).max(1);
         std::thread::scope(|scope| {
             for first in (0..count).step_by(step) {
                 let rows = first..(first + step).min(count);
                 let (out, after) = std::mem::take(&mut rest).split_at_mut(self.span(&rows));
                 rest = after;
-                let (special, text) = (&special, &text);
                 let write = move || self.write(rows, out, pad, special, text);
                 if first + step < count {
                     scope.spawn(write);
@@ -259,9 +271,6 @@ impl Layout {
                 }
             }
         });
-        // SAFETY: rows follow each other without a gap, and `write` fills every place of a row.
-        unsafe { items.set_len(len) };
-        items
     }
 
     fn span(&self, rows: &Range<usize>) -> usize {

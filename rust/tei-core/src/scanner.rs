@@ -10,16 +10,17 @@ use crate::folder::{Folded, Folder, begins_ideograph};
 use crate::machine::{Avx2, Avx512};
 use crate::machine::{Baseline, Level, Machine};
 use crate::normalizer::{AlignedChar, Normalizer};
-use crate::packed::{PackedWord, WideWord};
-use crate::unicode::Folding;
+use crate::packed::{PackedWord, Wide};
+use crate::unicode::{Folding, decompose_hangul, is_syllable};
 
 /// Folded bytes at once: with their boundaries they fill half the first-level cache.
 const CHUNK: usize = 2 << 10;
 
 /// Receives the words of texts in order.
 pub trait Words {
-    /// Whether what begins with an [`ideograph`](begins_ideograph) may be several of them, a word each.
-    const RUNS: bool = false;
+    /// Whether words may be brief: what begins with an [`ideograph`](begins_ideograph) may be several of them, a word each,
+    /// and syllables of Hangul are composed where the rules decompose them, see [`Found::spelled`].
+    const BRIEF: bool = false;
 
     /// Takes the next words.
     fn take(&mut self, found: Found<'_>);
@@ -50,19 +51,21 @@ pub struct Found<'a> {
     texts: &'a [u32],
     /// Whether what begins with an ideograph may be several of them.
     runs: bool,
+    /// Whether syllables of Hangul stand for what they decompose to.
+    composed: bool,
 }
 
 impl<'a> Found<'a> {
     /// A single word, without the end of its text.
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
-        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false }
+        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, composed: false }
     }
 
     /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
-        Self { folded, starts, ends, texts, runs: false }
+        Self { folded, starts, ends, texts, runs: false, composed: false }
     }
 
     /// Number of words.
@@ -99,11 +102,29 @@ impl<'a> Found<'a> {
         &self.folded[self.starts[i] as usize..self.ends[i] as usize]
     }
 
-    /// Whether the `i`-th word is a run of ideographs, each of which is a word, see [`Words::RUNS`].
+    /// Whether the `i`-th word is a run of ideographs, each of which is a word, see [`Words::BRIEF`].
     #[inline(always)]
     #[must_use]
     pub fn is_run(&self, i: usize) -> bool {
         self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| begins_ideograph(*utf8))
+    }
+
+    /// The `i`-th word as tokens spell it; `scratch` is what its syllables are decomposed in.
+    pub fn spelled<'s>(&self, i: usize, scratch: &'s mut Vec<u8>) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        let word = self.bytes(i);
+        // Syllables begin with one of these bytes, and few others do.
+        if !(self.composed && word.iter().any(|byte| (0xEA..=0xED).contains(byte))) {
+            return word;
+        }
+        scratch.clear();
+        for c in String::from_utf8_lossy(word).chars() {
+            let mut push = |c: char| scratch.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            if is_syllable(c.into()) { decompose_hangul(c, push) } else { push(c) }
+        }
+        scratch
     }
 
     /// All words, packed, or [`PackedWord::LONG`].
@@ -118,9 +139,9 @@ impl<'a> Found<'a> {
     /// The `i`-th word, packed wide.
     #[inline(always)]
     #[must_use]
-    pub fn wide(&self, i: usize) -> Option<WideWord> {
+    pub fn wide<const N: usize>(&self, i: usize) -> Option<Wide<N>> {
         let (start, len) = (self.starts[i] as usize, (self.ends[i] - self.starts[i]) as usize);
-        WideWord::read(self.folded, start, len)
+        Wide::read(self.folded, start, len)
     }
 
     /// All words.
@@ -142,7 +163,7 @@ pub struct Scratch {
 impl Scratch {
     /// Hands over all words of the folded text; if a text goes on, its last word may, too, and is kept.
     #[inline(always)]
-    fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, words: &mut W) {
+    fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, composed: bool, words: &mut W) {
         let Self { folded, found, texts, .. } = self;
         let end = folded.len();
         folded.pad();
@@ -150,7 +171,7 @@ impl Scratch {
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         let (text, runs) = (folded.with_slack(), folded.has_runs());
-        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs });
+        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs, composed });
         folded.keep(tail..end, words.longest());
         texts.clear();
     }
@@ -196,7 +217,7 @@ impl Scanner {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
     fn scan_avx512<'t, W: Words>(&self, texts: impl Iterator<Item = &'t str>, scratch: &mut Scratch, words: &mut W) {
         self.scan_on::<Avx512, W>(texts, scratch, words);
     }
@@ -208,18 +229,18 @@ impl Scanner {
         scratch: &mut Scratch,
         words: &mut W,
     ) {
-        let runs = W::RUNS && self.normalizer().split_ideographs;
+        let composed = W::BRIEF && self.normalizer().strip_accents;
         scratch.folded.keep(0..0, 0);
         for text in texts {
             let mut at = 0;
             loop {
                 // Twice what is there, so that a word longer than the chunk is not looked at again and again.
                 let goal = CHUNK.max(2 * scratch.folded.open());
-                at = self.folder.fold::<M>(text, at, goal, runs, &mut scratch.folded);
+                at = self.folder.fold::<M>(text, at, goal, W::BRIEF, &mut scratch.folded);
                 if at == text.len() {
                     break;
                 }
-                scratch.flush::<M, W>(true, words);
+                scratch.flush::<M, W>(true, composed, words);
                 if words.is_full() {
                     scratch.folded.keep(0..0, 0);
                     break;
@@ -227,7 +248,7 @@ impl Scanner {
             }
             scratch.folded.end_text(&mut scratch.texts);
         }
-        scratch.flush::<M, W>(false, words);
+        scratch.flush::<M, W>(false, composed, words);
     }
 
     /// The slow definition of `scan`: normalize, then split.

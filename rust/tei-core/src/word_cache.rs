@@ -1,4 +1,4 @@
-//! Words already encoded: fixed tables of 32-byte slots, two to a cache line, and of 64-byte slots for longer words.
+//! Words already encoded: fixed tables of slots, two of 32 bytes to a cache line, and larger ones for longer words.
 //!
 //! A slot never grows or locks. A full pair hands its older word over to its neighbour, which is looked into before a word
 //! is matched again: a third fewer words are than with pairs alone. What a slot holds never changes an output, only the
@@ -6,55 +6,67 @@
 use crate::TokenId;
 use crate::huge::Huge;
 use crate::machine::{Baseline, Machine};
-use crate::packed::{PackedWord, WideWord};
+use crate::packed::{PackedWord, Wide};
 
-/// How many ids a slot holds; words of more pieces are matched afresh each time.
-pub const INLINE: usize = 4;
+/// Places of a row that is written for a short word, and the greatest number of ids is one less.
+pub const PLACES: usize = 8;
 
-/// The number of ids stands above the first of them.
-const COUNT_SHIFT: u32 = 28;
-const ID_MASK: TokenId = (1 << COUNT_SHIFT) - 1;
-/// Above a packed word: its ids are in the other table, since there are too many.
+/// Above a packed word: its ids are in the other tables, since there are too many.
 const ELSEWHERE: u128 = 1 << 124;
+
+/// Ids of a word, as a slot holds them: of 16 bits each if all ids of the vocabulary fit into those, else of 32, one after
+/// the other; their number comes last.
+type Row<const N: usize> = [u16; N];
+
+/// Ids in the first places of a row, and how many there are.
+pub type Known<const N: usize> = ([TokenId; N], usize);
 
 /// Two slots in one cache line; a key is a packed word, or zero when empty.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Pair {
     keys: [u128; 2],
-    ids: [[TokenId; INLINE]; 2],
+    ids: [Row<PLACES>; 2],
 }
 
-/// A slot for a longer word, or one of more ids: a whole cache line.
+/// A slot for a word of up to 8 K − 1 bytes.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct WideSlot {
-    key: [u64; 4],
-    /// Number of ids and then the ids: of 16 bits each if all ids of the vocabulary fit into those, else of 32.
-    ids: [u16; WIDEST],
+struct Slot<const K: usize, const N: usize> {
+    key: [u64; K],
+    ids: Row<N>,
 }
-
-/// The greatest number of places that the ids of a word are written to.
-pub const WIDEST: usize = 16;
 
 /// A cache from words to their ids.
 pub struct WordCache {
     pairs: Huge<Pair>,
-    wide: Huge<WideSlot>,
+    wide: Huge<Slot<4, 16>>,
+    long: Huge<Slot<8, 32>>,
     seeds: [u64; 2],
     /// Whether an id has 16 bits.
     compact: bool,
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots of 32 bytes, and a quarter as many of 64, hashed with `seed`, for ids
-    /// below `vocab_size`.
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, a quarter as many of 64, and a sixteenth as many of 128,
+    /// hashed with `seed`, for ids below `vocab_size`.
     #[must_use]
     pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
-        let pairs = Huge::new(Pair { keys: [0; 2], ids: [[0; INLINE]; 2] }, 1 << bits.saturating_sub(1));
-        let wide = Huge::new(WideSlot { key: [0; 4], ids: [0; WIDEST] }, 1 << bits.saturating_sub(2));
-        let seeds = [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15];
-        Self { pairs, wide, seeds, compact: vocab_size <= 1 << 16 }
+        let slots = |fewer: u32| 1 << bits.saturating_sub(fewer);
+        Self {
+            pairs: Huge::new(Pair { keys: [0; 2], ids: [[0; PLACES]; 2] }, slots(1)),
+            wide: Huge::new(Slot { key: [0; 4], ids: [0; 16] }, slots(2)),
+            long: Huge::new(Slot { key: [0; 8], ids: [0; 32] }, slots(4)),
+            seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
+            compact: vocab_size <= 1 << 16,
+        }
+    }
+
+    /// Whether an id has 16 bits; [`WordCache::get`] must be told.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_compact(&self) -> bool {
+        self.compact
     }
 
     /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
@@ -67,34 +79,35 @@ impl WordCache {
         place
     }
 
-    /// The same for a later [`WordCache::get_wide`].
+    /// The same for a longer word.
     #[inline(always)]
     #[must_use]
-    pub fn prefetch_wide(&self, word: WideWord) -> u32 {
-        let [a, b, c, d] = word.bits();
-        let hash = fold(fold(a ^ self.seeds[0], b ^ self.seeds[1]) ^ c, d ^ self.seeds[1]);
-        let place = hash as u32 & (self.wide.len() - 1) as u32;
-        prefetch(self.wide.as_ptr().wrapping_add(place as usize));
-        place
+    pub fn prefetch_wide(&self, word: Wide<4>) -> u32 {
+        place_of(&self.wide, word, self.seeds)
     }
 
-    /// The ids of a word, the first [`INLINE`] places of which `count` are filled; `place` is that of the word.
+    /// The same for a still longer word.
+    #[must_use]
+    pub fn prefetch_long(&self, word: Wide<8>) -> u32 {
+        place_of(&self.long, word, self.seeds)
+    }
+
+    /// The ids of a word; `place` is that of the word.
     #[inline(always)]
     #[must_use]
-    pub fn get<M: Machine>(&self, word: PackedWord, place: u32) -> Option<([TokenId; INLINE], usize)> {
+    pub fn get<M: Machine, const COMPACT: bool>(&self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
         let pair = &self.pairs[place as usize];
-        let [a, b, c, d] = pair.ids[M::find(&pair.keys, word.bits())?];
-        Some(([a & ID_MASK, b, c, d], (a >> COUNT_SHIFT) as usize))
+        Some(unpack::<COMPACT, PLACES>(&pair.ids[M::find(&pair.keys, word.bits())?]))
     }
 
     /// What [`WordCache::get`] does not know since it was put into the neighbouring pair; it comes back to its own.
-    pub fn recall(&mut self, word: PackedWord, place: u32) -> Option<([TokenId; INLINE], usize)> {
+    pub fn recall(&mut self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
         let neighbour = self.neighbour(place);
         let slot = Baseline::find(&self.pairs[neighbour].keys, word.bits())?;
         let pair = &mut self.pairs[neighbour];
-        let found = (std::mem::take(&mut pair.keys[slot]), pair.ids[slot]);
-        self.push(found, place);
-        self.get::<Baseline>(word, place)
+        let (key, ids) = (std::mem::take(&mut pair.keys[slot]), pair.ids[slot]);
+        self.push((key, ids), place);
+        Some(unpack_any(&ids, self.compact))
     }
 
     fn neighbour(&self, place: u32) -> usize {
@@ -102,7 +115,7 @@ impl WordCache {
     }
 
     /// Puts a slot first in its pair; the last one there goes to the neighbouring pair, as the last of that.
-    fn push(&mut self, (key, ids): (u128, [TokenId; INLINE]), place: u32) {
+    fn push(&mut self, (key, ids): (u128, Row<PLACES>), place: u32) {
         let pair = &mut self.pairs[place as usize];
         let last = (pair.keys[1], pair.ids[1]);
         (pair.keys, pair.ids) = ([key, pair.keys[0]], [ids, pair.ids[0]]);
@@ -113,60 +126,94 @@ impl WordCache {
         }
     }
 
-    /// Whether a word that [`WordCache::get`] does not know was given to [`WordCache::insert_wide`].
+    /// Whether a word that [`WordCache::get`] does not know has more ids than it holds.
     #[must_use]
     pub fn is_elsewhere(&self, word: PackedWord, place: u32) -> bool {
         self.pairs[place as usize].keys.contains(&(word.bits() | ELSEWHERE))
     }
 
-    /// The ids of a longer word, the first of which `count` are filled; `place` is that of the word.
+    /// The ids of a longer word; `place` is that of the word.
     #[inline(always)]
     #[must_use]
-    pub fn get_wide(&self, word: WideWord, place: u32) -> Option<([TokenId; WIDEST], usize)> {
-        let slot = &self.wide[place as usize];
-        if slot.key != word.bits() {
-            return None;
-        }
-        let mut ids = [0; WIDEST];
-        if self.compact {
-            ids.iter_mut().zip(&slot.ids[1..]).for_each(|(id, low)| *id = TokenId::from(*low));
-        } else {
-            let halves = slot.ids[2..].as_chunks::<2>().0;
-            ids.iter_mut()
-                .zip(halves)
-                .for_each(|(id, [low, high])| *id = TokenId::from(*low) | TokenId::from(*high) << 16);
-        }
-        Some((ids, usize::from(slot.ids[0])))
+    pub fn get_wide(&self, word: Wide<4>, place: u32) -> Option<Known<16>> {
+        known(&self.wide[place as usize], word, self.compact)
     }
 
-    /// Remembers a word; if it has more ids than fit, only that [`WordCache::insert_wide`] may know them.
-    pub fn insert(&mut self, word: PackedWord, place: u32, ids: &[TokenId]) {
-        let (mut key, mut places) = (word.bits() | ELSEWHERE, [0; INLINE]);
-        if (1..=INLINE).contains(&ids.len()) && ids[0] <= ID_MASK {
-            key = word.bits();
-            places[..ids.len()].copy_from_slice(ids);
-            places[0] |= (ids.len() as TokenId) << COUNT_SHIFT;
-        }
-        self.push((key, places), place);
+    /// The ids of a still longer word; `place` is that of the word.
+    #[must_use]
+    pub fn get_long(&self, word: Wide<8>, place: u32) -> Option<Known<32>> {
+        known(&self.long[place as usize], word, self.compact)
     }
 
-    /// Remembers a longer word, if its ids fit.
-    pub fn insert_wide(&mut self, word: WideWord, place: u32, ids: &[TokenId]) {
-        let mut slot = WideSlot { key: word.bits(), ids: [0; WIDEST] };
-        let fit = if self.compact { WIDEST - 1 } else { WIDEST / 2 - 1 };
-        if ids.len() > fit {
-            return;
-        }
-        slot.ids[0] = ids.len() as u16;
-        for (i, id) in ids.iter().enumerate() {
-            if self.compact {
-                slot.ids[i + 1] = *id as u16;
-            } else {
-                [slot.ids[2 * i + 2], slot.ids[2 * i + 3]] = [*id as u16, (*id >> 16) as u16];
-            }
-        }
-        self.wide[place as usize] = slot;
+    /// Remembers a word, or that it has too many ids; whether they fit.
+    pub fn insert(&mut self, word: PackedWord, place: u32, ids: &[TokenId]) -> bool {
+        let row = pack(ids, self.compact);
+        let key = word.bits() | if row.is_some() { 0 } else { ELSEWHERE };
+        self.push((key, row.unwrap_or_default()), place);
+        row.is_some()
     }
+
+    /// Remembers a longer word, if its ids fit; whether they do.
+    pub fn insert_wide(&mut self, word: Wide<4>, place: u32, ids: &[TokenId]) -> bool {
+        let row = pack(ids, self.compact);
+        if let Some(ids) = row {
+            self.wide[place as usize] = Slot { key: word.bits(), ids };
+        }
+        row.is_some()
+    }
+
+    /// Remembers a still longer word, if its ids fit.
+    pub fn insert_long(&mut self, word: Wide<8>, place: u32, ids: &[TokenId]) {
+        if let Some(ids) = pack(ids, self.compact) {
+            self.long[place as usize] = Slot { key: word.bits(), ids };
+        }
+    }
+}
+
+/// A row of ids, if they fit.
+fn pack<const N: usize>(ids: &[TokenId], compact: bool) -> Option<Row<N>> {
+    let mut row = [0; N];
+    let width = if compact { 1 } else { 2 };
+    if ids.len() * width >= N {
+        return None;
+    }
+    for (places, id) in row.chunks_exact_mut(width).zip(ids) {
+        places.iter_mut().zip([*id as u16, (*id >> 16) as u16]).for_each(|(place, part)| *place = part);
+    }
+    row[N - 1] = ids.len() as u16;
+    Some(row)
+}
+
+#[inline(always)]
+fn unpack<const COMPACT: bool, const N: usize>(row: &Row<N>) -> Known<N> {
+    let count = usize::from(row[N - 1]);
+    if COMPACT {
+        return (row.map(TokenId::from), count);
+    }
+    let mut ids = [0; N];
+    for (id, [low, high]) in ids.iter_mut().zip(row.as_chunks::<2>().0) {
+        *id = TokenId::from(*low) | TokenId::from(*high) << 16;
+    }
+    (ids, count)
+}
+
+#[inline(always)]
+fn unpack_any<const N: usize>(row: &Row<N>, compact: bool) -> Known<N> {
+    if compact { unpack::<true, N>(row) } else { unpack::<false, N>(row) }
+}
+
+#[inline(always)]
+fn known<const K: usize, const N: usize>(slot: &Slot<K, N>, word: Wide<K>, compact: bool) -> Option<Known<N>> {
+    (slot.key == word.bits()).then(|| unpack_any(&slot.ids, compact))
+}
+
+#[inline(always)]
+fn place_of<const K: usize, const N: usize>(slots: &Huge<Slot<K, N>>, word: Wide<K>, seeds: [u64; 2]) -> u32 {
+    let mix = |hash, pair: &[u64; 2]| fold(hash ^ pair[0] ^ seeds[0], pair[1] ^ seeds[1]);
+    let hash = word.bits().as_chunks().0.iter().fold(0, mix);
+    let place = hash as u32 & (slots.len() - 1) as u32;
+    prefetch(slots.as_ptr().wrapping_add(place as usize));
+    place
 }
 
 /// Multiplies to 128 bits and mixes the halves: every bit of both factors counts.
@@ -202,18 +249,23 @@ mod tests {
         PackedWord::new(text.as_bytes()).expect("short")
     }
 
+    fn ids<const N: usize>(known: Option<Known<N>>) -> Option<Vec<TokenId>> {
+        known.map(|(ids, count)| ids[..count].to_vec())
+    }
+
     #[test]
     fn remembers_the_last_words_of_a_pair_and_recalls_older_ones() {
         let mut cache = WordCache::new(2, 3, 10);
         for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
-            cache.insert(word(text), 0, &ids);
+            assert!(cache.insert(word(text), 0, &ids));
         }
-        assert_eq!(cache.get::<Baseline>(word("b"), 0), Some(([2, 3, 0, 0], 2)));
-        assert_eq!(cache.get::<Baseline>(word("c"), 0), Some(([4, 5, 6, 7], 4)));
-        assert_eq!(cache.get::<Baseline>(word("a"), 0), None);
-        assert_eq!(cache.recall(word("a"), 0), Some(([1, 0, 0, 0], 1)));
-        assert_eq!(cache.get::<Baseline>(word("a"), 0), Some(([1, 0, 0, 0], 1)));
-        assert_eq!(cache.recall(word("b"), 0), Some(([2, 3, 0, 0], 2)));
+        let get = |cache: &WordCache, text| ids(cache.get::<Baseline, true>(word(text), 0));
+        assert_eq!(get(&cache, "b"), Some(vec![2, 3]));
+        assert_eq!(get(&cache, "c"), Some(vec![4, 5, 6, 7]));
+        assert_eq!(get(&cache, "a"), None);
+        assert_eq!(ids(cache.recall(word("a"), 0)), Some(vec![1]));
+        assert_eq!(get(&cache, "a"), Some(vec![1]));
+        assert_eq!(ids(cache.recall(word("b"), 0)), Some(vec![2, 3]));
         assert_eq!(cache.recall(word("d"), 0), None);
     }
 
@@ -222,22 +274,33 @@ mod tests {
         let mut cache = WordCache::new(4, 3, 10);
         let place = cache.prefetch(word("a"));
         assert!(!cache.is_elsewhere(word("a"), place));
-        cache.insert(word("a"), place, &[1; 5]);
-        assert_eq!(cache.get::<Baseline>(word("a"), place), None);
+        assert!(!cache.insert(word("a"), place, &[1; 8]));
+        assert_eq!(cache.get::<Baseline, true>(word("a"), place), None);
         assert!(cache.is_elsewhere(word("a"), place));
     }
 
     #[test]
-    fn wide_slots_hold_ids_of_any_size() {
-        for (vocab_size, most) in [(1 << 16, 15), (1 << 20, 7)] {
-            let mut cache = WordCache::new(4, 3, vocab_size);
-            let word = WideWord::read(&[b'x'; 64], 0, 20).expect("31 bytes at most");
-            let place = cache.prefetch_wide(word);
-            for count in 1..=WIDEST {
-                let ids: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
-                cache.insert_wide(word, place, &ids);
-                let found = cache.get_wide(word, place).map(|(found, count)| found[..count].to_vec());
-                assert_eq!(found.is_some_and(|found| found == ids), count <= most, "{count} of {vocab_size}");
+    fn slots_hold_ids_of_any_size() {
+        for (vocab_size, width) in [(1 << 16, 1), (1 << 20, 2)] {
+            let mut cache = WordCache::new(6, 3, vocab_size);
+            let (wide, long) =
+                (Wide::read(&[b'x'; 99], 0, 20).expect("fits"), Wide::read(&[b'x'; 99], 0, 50).expect("fits"));
+            for count in 1..40 {
+                let all: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
+                let (short, place) = (word("a"), cache.prefetch(word("a")));
+                cache = WordCache::new(6, 3, vocab_size);
+                cache.insert(short, place, &all);
+                cache.insert_wide(wide, 0, &all);
+                cache.insert_long(long, 0, &all);
+                let fits = |most: usize| (count * width < most).then(|| all.clone());
+                let found = if width == 1 {
+                    cache.get::<Baseline, true>(short, place)
+                } else {
+                    cache.get::<Baseline, false>(short, place)
+                };
+                assert_eq!(ids(found), fits(8), "{count} of {vocab_size}");
+                assert_eq!(ids(cache.get_wide(wide, 0)), fits(16), "{count} of {vocab_size}");
+                assert_eq!(ids(cache.get_long(long, 0)), fits(32), "{count} of {vocab_size}");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! `assemble`: arrays of ids in, padded model inputs out.
+use numpy::ndarray::ArrayView1;
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use tei_core::arena::Array;
 use tei_core::rows::{Item, Layout, Padding, Part, Strategy, Truncation, checked_offsets};
 
 use crate::errors::{raise, to_python};
@@ -56,27 +58,44 @@ pub fn assemble<'py>(
         let write = if wide { write::<i64> } else { write::<i32> };
         write(py, &layout, &ids, name, pad_id.unwrap_or(0))
     };
-    let columns = columns.iter().map(column).collect();
+    let columns = columns.iter().map(column).collect::<PyResult<_>>()?;
     let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
     Ok((columns, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py), layout.one_width()))
 }
 
-fn write<'py, T: Item + Element>(
+fn write<'py, T: Item + Element + 'static>(
     py: Python<'py>,
     layout: &Layout,
     ids: &[&[i32]],
     name: &str,
     pad_id: i64,
-) -> Bound<'py, PyAny> {
+) -> PyResult<Bound<'py, PyAny>> {
     if name == "sources" {
         let firsts = [0, ids.first().map_or(0, |ids| ids.len() as i64)];
-        return py.detach(|| layout.sources(&firsts)).into_pyarray(py).into_any();
+        return to_numpy(py, py.detach(|| layout.sources(&firsts)));
     }
-    let column: Vec<T> = py.detach(|| match name {
+    if name == "token_type_ids" && layout.has_one_type() {
+        // Pages of zeros need not be touched.
+        return Ok(PyArray1::<T>::zeros(py, layout.items(), false).into_any());
+    }
+    let column: Array<T> = py.detach(|| match name {
         "token_type_ids" => layout.types(),
         "attention_mask" => layout.mask(),
         "special_tokens_mask" => layout.special_mask(),
         _ => layout.ids(ids, Item::from(pad_id)),
     });
-    column.into_pyarray(py).into_any()
+    to_numpy(py, column)
+}
+
+/// What keeps the memory of an array alive.
+#[pyclass(frozen)]
+struct Memory(#[expect(dead_code, reason = "only dropped")] Box<dyn Send + Sync>);
+
+/// The same memory as a numpy array, writable as any.
+fn to_numpy<T: Item + Element + 'static>(py: Python<'_>, array: Array<T>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: a slice of what `Memory` owns from here on, at an address that does not change.
+    let items = unsafe { std::slice::from_raw_parts(array.as_ptr(), array.len()) };
+    let memory = Bound::new(py, Memory(Box::new(array)))?.into_any();
+    // SAFETY: the array holds `memory`, and nobody else reads or writes what that owns.
+    Ok(unsafe { PyArray1::borrow_from_array(&ArrayView1::from(items), memory) }.into_any())
 }

@@ -4,7 +4,7 @@ use crate::encoder::Encoder;
 use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
 use crate::scanner::{Found, Words};
-use crate::word_cache::{INLINE, WordCache};
+use crate::word_cache::{PLACES, WordCache};
 
 /// Writes the ids of words.
 pub(super) struct Emit<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Emit<'a> {
 }
 
 impl Words for Emit<'_> {
-    const RUNS: bool = true;
+    const BRIEF: bool = true;
 
     fn take(&mut self, found: Found<'_>) {
         self.take_on::<Baseline>(found);
@@ -29,12 +29,11 @@ impl Words for Emit<'_> {
     fn take_on<M: Machine>(&mut self, found: Found<'_>) {
         // All are asked for before the first is needed: by then its memory has arrived.
         self.asked.ask::<M>(found, self.lookup.cache);
-        let mut next = 0;
-        for &end in found.texts() {
-            next = self.emit::<M>(found, next, end);
-            self.end_row();
+        if self.lookup.cache.is_compact() {
+            self.emit_all::<M, true>(found);
+        } else {
+            self.emit_all::<M, false>(found);
         }
-        self.emit::<M>(found, next, u32::MAX);
     }
 
     fn is_full(&self) -> bool {
@@ -54,16 +53,26 @@ impl Emit<'_> {
         self.ends.push(self.row as i64);
     }
 
+    #[inline(always)]
+    fn emit_all<M: Machine, const COMPACT: bool>(&mut self, found: Found<'_>) {
+        let mut next = 0;
+        for &end in found.texts() {
+            next = self.emit::<M, COMPACT>(found, next, end);
+            self.end_row();
+        }
+        self.emit::<M, COMPACT>(found, next, u32::MAX);
+    }
+
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
-    fn emit<M: Machine>(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
+    fn emit<M: Machine, const COMPACT: bool>(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
         let count = found.len();
         loop {
             let mut out = Out::new(self.ids, count - next);
             let words = self.asked.words(count).zip(found.starts()).skip(next);
             for ((key, place), start) in words {
                 // A long word has a key that is in no slot.
-                let known = if *start < end { self.lookup.cache.get::<M>(*key, *place) } else { None };
+                let known = if *start < end { self.lookup.cache.get::<M, COMPACT>(*key, *place) } else { None };
                 let Some((ids, count)) = known else { break };
                 out.push(ids, count);
                 next += 1;
@@ -103,7 +112,7 @@ impl Asked {
                 // Nothing to ask for: ids of ideographs are in a table.
                 (PackedWord::LONG, 0)
             } else if packed == PackedWord::LONG {
-                (packed, found.wide(i).map_or(0, |wide| cache.prefetch_wide(wide)))
+                (packed, ask_long(found, i, cache))
             } else {
                 (packed, cache.prefetch(packed))
             };
@@ -121,40 +130,61 @@ impl Asked {
     }
 }
 
+#[inline(always)]
+fn ask_long(found: Found<'_>, i: usize, cache: &WordCache) -> u32 {
+    if let Some(wide) = found.wide(i) {
+        return cache.prefetch_wide(wide);
+    }
+    found.wide(i).map_or(0, |long| cache.prefetch_long(long))
+}
+
 /// Knows the ids of words.
 pub(super) struct Lookup<'a> {
     pub encoder: &'a Encoder,
     pub cache: &'a mut WordCache,
     pub pieces: &'a mut Vec<TokenId>,
+    pub spelling: &'a mut Vec<u8>,
 }
 
 impl Lookup<'_> {
     /// Appends the ids of a word that is long or not in its place.
     #[inline(never)]
     fn find(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
-        if key != PackedWord::LONG
-            && let Some((known, count)) = self.cache.recall(key, place)
-        {
+        if key == PackedWord::LONG {
+            return self.find_long(place, found, i, ids);
+        }
+        if self.cache.is_elsewhere(key, place) {
+            return self.find_long(ask_long(found, i, self.cache), found, i, ids);
+        }
+        if let Some((known, count)) = self.cache.recall(key, place) {
             return ids.extend_from_slice(&known[..count]);
         }
-        let wide = found.wide(i).filter(|_| key == PackedWord::LONG || self.cache.is_elsewhere(key, place));
-        if let Some((known, count)) = wide.and_then(|word| self.cache.get_wide(word, self.cache.prefetch_wide(word))) {
-            return ids.extend_from_slice(&known[..count]);
-        }
-        self.match_anew(key, place, found, i);
-        ids.extend_from_slice(self.pieces);
+        self.match_anew(found, i, ids);
+        self.cache.insert(key, place, self.pieces);
     }
 
-    fn match_anew(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize) {
+    /// The same for a word that is not in pairs, by its place in the table that its length asks for.
+    fn find_long(&mut self, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+        let wide = found.wide(i);
+        if let Some((known, count)) = wide.and_then(|word| self.cache.get_wide(word, place)) {
+            return ids.extend_from_slice(&known[..count]);
+        }
+        let Some(long) = found.wide(i) else { return self.match_anew(found, i, ids) };
+        let long_place = if wide.is_some() { self.cache.prefetch_long(long) } else { place };
+        if let Some((known, count)) = self.cache.get_long(long, long_place) {
+            return ids.extend_from_slice(&known[..count]);
+        }
+        self.match_anew(found, i, ids);
+        // Short words of very many ids go with the long ones.
+        if !wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces)) {
+            self.cache.insert_long(long, long_place, self.pieces);
+        }
+    }
+
+    fn match_anew(&mut self, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         self.pieces.clear();
-        self.encoder.encode_word(found.bytes(i), self.pieces);
-        let short = key != PackedWord::LONG;
-        if short {
-            self.cache.insert(key, place, self.pieces);
-        }
-        if let Some(word) = found.wide(i).filter(|_| !short || self.pieces.len() > INLINE) {
-            self.cache.insert_wide(word, self.cache.prefetch_wide(word), self.pieces);
-        }
+        self.encoder.encode_word(found.spelled(i, self.spelling), self.pieces);
+        ids.extend_from_slice(self.pieces);
     }
 }
 
@@ -165,24 +195,74 @@ struct Out {
 }
 
 impl Out {
-    /// With room for `words` words of at most [`INLINE`] ids.
+    /// With room for `words` words of at most [`PLACES`] ids.
     #[inline(always)]
     fn new(ids: &mut Vec<TokenId>, words: usize) -> Self {
-        ids.reserve((words + 1) * INLINE);
+        ids.reserve((words + 1) * PLACES);
         Self { ids: ids.as_mut_ptr(), len: ids.len() }
     }
 
     /// Appends the first `count` of `ids`.
     #[inline(always)]
-    fn push(&mut self, ids: [TokenId; INLINE], count: usize) {
-        // SAFETY: the room is for as many words as are asked for, and at most `INLINE` ids of each.
-        unsafe { self.ids.add(self.len).cast::<[TokenId; INLINE]>().write_unaligned(ids) };
-        self.len += count.min(INLINE);
+    fn push(&mut self, ids: [TokenId; PLACES], count: usize) {
+        let (few, more) = ids.split_at(PLACES / 2);
+        // SAFETY: the room is for as many words as are asked for, and at most `PLACES` ids of each.
+        unsafe {
+            let out = self.ids.add(self.len).cast::<[TokenId; PLACES / 2]>();
+            out.write_unaligned(few.try_into().unwrap_unchecked());
+            // Stores of 32 bytes cross a line of the cache half of the time, and few words need them.
+            if count > PLACES / 2 {
+                out.add(1).write_unaligned(more.try_into().unwrap_unchecked());
+            }
+        }
+        self.len += count.min(PLACES);
     }
 
     #[inline(always)]
     fn close(&self, ids: &mut Vec<TokenId>) {
         // SAFETY: everything before `len` was written, and `len` is within the capacity of this vector.
         unsafe { ids.set_len(self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::Rules;
+    use crate::splits::Splitter;
+    use crate::steps::Step;
+    use crate::vocabulary::Vocabulary;
+
+    fn encoder(strip_accents: bool) -> Encoder {
+        let normalizer = crate::normalizer::Normalizer {
+            clean_text: true,
+            split_ideographs: true,
+            strip_accents,
+            lowercase: strip_accents,
+        };
+        let letters = ('a'..='e').chain('\u{1100}'..='\u{11FF}').chain(['가', '각', '中', '文', '、']);
+        let tokens = letters.flat_map(|c| [c.to_string(), format!("##{c}"), format!("##{c}{c}")]);
+        let tokens: Vec<_> = ["[UNK]".to_owned(), "##ᄀ\u{1161}".to_owned()].into_iter().chain(tokens).collect();
+        let vocabulary = Vocabulary::new(tokens, "##", "[UNK]").expect("distinct");
+        Encoder::new(vocabulary, Rules::new(vec![Step::Bert(normalizer)], Splitter::bert()), Vec::new(), 40)
+            .expect("sound")
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_exact_path_whatever_the_cache_holds(
+            strip_accents: bool,
+            texts in proptest::collection::vec(r"([\u{AC00}-\u{AC02}\u{D7A3}a-e\u{E9}\u{C9}\u{4E2D}\u{6587}\u{3001}\u{300C}\u{1161}\u{301}]{0,22} ?){0,9}", 6),
+        ) {
+            let encoder = encoder(strip_accents);
+            // The second time, words are in the cache.
+            for text in texts.iter().chain(&texts) {
+                let (mut ids, mut ends) = (Vec::new(), Vec::new());
+                encoder.with_worker(|worker| encoder.encode(std::iter::once(text.as_str()), worker, &mut ids, &mut ends));
+                prop_assert_eq!(ids, encoder.encode_aligned(text).ids);
+            }
+        }
     }
 }

@@ -1,0 +1,180 @@
+//! What x86-64 has.
+use super::{BLOCK, Machine};
+use super::{COMPLEX, Step};
+#[allow(clippy::wildcard_imports, reason = "half a hundred names")]
+use std::arch::x86_64::*;
+
+/// For every x86-64.
+#[derive(Debug)]
+pub struct Sse2;
+/// Only for functions compiled for [`crate::machine::Level::Avx2`].
+#[derive(Debug)]
+pub struct Avx2;
+/// Only for functions compiled for [`crate::machine::Level::Avx512`].
+#[derive(Debug)]
+pub struct Avx512;
+
+impl Machine for Sse2 {
+    #[inline(always)]
+    fn mask(flags: &[u8; BLOCK]) -> u64 {
+        let quarter = |i: usize| {
+            // SAFETY: 16 bytes from 16 i on lie in the block, and SSE2 is part of every x86-64.
+            let mask = unsafe { _mm_movemask_epi8(_mm_loadu_si128(flags.as_ptr().add(16 * i).cast())) };
+            u64::from(mask.cast_unsigned()) << (16 * i)
+        };
+        quarter(0) | quarter(1) | quarter(2) | quarter(3)
+    }
+}
+
+impl Machine for Avx2 {
+    #[inline(always)]
+    fn mask(flags: &[u8; BLOCK]) -> u64 {
+        let half = |i: usize| {
+            // SAFETY: 32 bytes from 32 i on lie in the block, and only functions with AVX2 get here.
+            let mask = unsafe { _mm256_movemask_epi8(_mm256_loadu_si256(flags.as_ptr().add(32 * i).cast())) };
+            u64::from(mask.cast_unsigned()) << (32 * i)
+        };
+        half(0) | half(1)
+    }
+
+    #[inline(always)]
+    fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
+        find(numbers, wanted)
+    }
+}
+
+/// One comparison for both numbers, where the compiler makes two of each half.
+#[inline(always)]
+fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
+    // SAFETY: both arguments are whole vectors, and only functions with AVX2 get here.
+    let halves = unsafe {
+        let wanted = _mm256_broadcastsi128_si256(_mm_loadu_si128((&raw const wanted).cast()));
+        let equal = _mm256_cmpeq_epi64(wanted, _mm256_loadu_si256(numbers.as_ptr().cast()));
+        _mm256_movemask_pd(_mm256_castsi256_pd(equal)).cast_unsigned()
+    };
+    let both = halves & (halves >> 1) & 0b101;
+    (both != 0).then_some((both >> 2) as usize)
+}
+
+/// 0, 1, … 63: the place of each byte in its block.
+static PLACES: [u8; BLOCK] = {
+    let mut places = [0; BLOCK];
+    let mut i = 0;
+    while i < BLOCK {
+        places[i] = i as u8;
+        i += 1;
+    }
+    places
+};
+
+/// Where the first `count` characters end: there the next one begins, in the block, too.
+#[inline(always)]
+unsafe fn end_of(count: u32, first: u64) -> usize {
+    // SAFETY: only functions with BMI2 get here.
+    unsafe { _pdep_u64(1 << count, first).trailing_zeros() as usize }
+}
+
+/// The end of the characters before a complex one, and which of their bytes are some.
+///
+/// Out of line, so that it is a branch: then the next block need not wait for this one's gather.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "bmi2")]
+fn cut(complex: u16, first: u64, some: u64) -> (usize, u64) {
+    let count = complex.trailing_zeros();
+    // SAFETY: this function has BMI2.
+    (unsafe { end_of(count, first) }, some & ((1 << (4 * count)) - 1))
+}
+
+impl Machine for Avx512 {
+    #[inline(always)]
+    fn mask(flags: &[u8; BLOCK]) -> u64 {
+        // SAFETY: the block has 64 bytes, and only functions with AVX-512 get here.
+        unsafe { _mm512_movepi8_mask(_mm512_loadu_si512(flags.as_ptr().cast())) }
+    }
+
+    // Written out since the compiler puts the vectors into memory in between, where a masked store stalls the next load.
+    #[inline(always)]
+    fn fold(text: &[u8], lowercase: bool, out: &mut [u8; BLOCK]) -> u64 {
+        let there = if text.len() < BLOCK { (1 << text.len()) - 1 } else { u64::MAX };
+        // SAFETY: only bytes that are there are read, `out` has 64, and only functions with AVX-512 get here.
+        unsafe {
+            let all = |b: u8| _mm512_set1_epi8(b.cast_signed());
+            let block = _mm512_mask_loadu_epi8(all(b' '), there, text.as_ptr().cast());
+            let is = |b: u8| _mm512_cmpeq_epi8_mask(block, all(b));
+            let white = is(b'\t') | is(b'\n') | is(b'\r');
+            let capital = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(block, all(b'A')), all(26));
+            let capital = if lowercase { capital } else { 0 };
+            let small = _mm512_mask_add_epi8(block, capital, block, all(0x20));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_mask_mov_epi8(small, white, all(b' ')));
+            _mm512_cmpge_epu8_mask(_mm512_sub_epi8(block, all(0x20)), all(95)) & !white
+        }
+    }
+
+    // Sixteen characters at once, decoded and looked up by a gather; one after the other takes three times as long.
+    #[inline(always)]
+    fn fold_characters(text: &[u8], table: &[u32; 0x1_0000], out: &mut [u8; BLOCK]) -> Option<Step> {
+        let there = if text.len() < BLOCK { (1 << text.len()) - 1 } else { u64::MAX };
+        // SAFETY: only bytes that are there are read, what is looked up is below 2^16, `out` has 64 bytes, and only
+        // functions with AVX-512 get here.
+        unsafe {
+            let all = |n: u32| _mm512_set1_epi32(n.cast_signed());
+            let block = _mm512_mask_loadu_epi8(_mm512_setzero_si512(), there, text.as_ptr().cast());
+            let first = !_mm512_cmplt_epi8_mask(block, _mm512_set1_epi8(-64));
+            // All bytes of these characters are in the block.
+            let whole = (first & there & (u64::MAX >> 3)).count_ones().min(16);
+            let places = _mm512_maskz_compress_epi8(first, _mm512_loadu_si512(PLACES.as_ptr().cast()));
+            let places = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(places));
+            let bytes = _mm512_add_epi32(_mm512_mullo_epi32(places, all(0x0101_0101)), all(0x0302_0100));
+            let bytes = _mm512_permutexvar_epi8(bytes, block);
+            let lead = _mm512_and_si512(bytes, all(0xFF));
+            let [two, three, four] = [0xC0, 0xE0, 0xF0].map(|least| _mm512_cmpge_epu32_mask(lead, all(least)));
+            let second = _mm512_and_si512(_mm512_srli_epi32::<8>(bytes), all(0x3F));
+            let third = _mm512_and_si512(_mm512_srli_epi32::<16>(bytes), all(0x3F));
+            let pair = _mm512_or_si512(_mm512_slli_epi32::<6>(_mm512_and_si512(lead, all(0x1F))), second);
+            let triple = _mm512_or_si512(_mm512_slli_epi32::<6>(pair), third);
+            let number = _mm512_mask_mov_epi32(_mm512_mask_mov_epi32(lead, two, pair), three, triple);
+            let known = !four & ((1_u32 << whole) - 1) as u16;
+            let entry = _mm512_mask_i32gather_epi32::<4>(all(COMPLEX), known, number, table.as_ptr().cast());
+            let complex = _mm512_cmpeq_epi32_mask(entry, all(COMPLEX));
+            let some = _mm512_test_epi8_mask(entry, entry);
+            let (read, kept) = if complex == 0 { (end_of(16, first), some) } else { cut(complex, first, some) };
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_maskz_compress_epi8(kept, entry));
+            let plain = complex == 0 && two == 0;
+            Some(Step { read, written: kept.count_ones() as usize, plain })
+        }
+    }
+
+    #[inline(always)]
+    fn first(block: &[u8; 16], len: usize) -> u128 {
+        // SAFETY: the block has 16 bytes, and only functions with AVX-512 get here.
+        unsafe { std::mem::transmute(_mm_maskz_loadu_epi8((1_u32 << (len & 15)) as u16 - 1, block.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
+        find(numbers, wanted)
+    }
+
+    #[inline(always)]
+    fn push(bits: u64, base: u32, list: &mut [u32], len: usize) -> usize {
+        let room = &mut list[len..len + BLOCK];
+        let count = bits.count_ones() as usize;
+        // SAFETY: four times 16 numbers lie in `room`, and only functions with AVX-512 get here.
+        unsafe {
+            let out = room.as_mut_ptr();
+            let base = _mm512_set1_epi32(base.cast_signed());
+            let places = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(PLACES.as_ptr().cast()));
+            let put = |i: usize, quarter| {
+                _mm512_storeu_si512(out.add(16 * i).cast(), _mm512_add_epi32(_mm512_cvtepu8_epi32(quarter), base));
+            };
+            put(0, _mm512_castsi512_si128(places));
+            put(1, _mm512_extracti32x4_epi32::<1>(places));
+            if count > 32 {
+                put(2, _mm512_extracti32x4_epi32::<2>(places));
+                put(3, _mm512_extracti32x4_epi32::<3>(places));
+            }
+        }
+        len + count
+    }
+}
