@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -66,17 +67,18 @@ def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[s
     if isinstance(source, str | os.PathLike):
         yield from _read_file(Path(source), field)
         return
-    batch: list[str] = []
-    for item in source:
-        if isinstance(item, os.PathLike):
-            yield from _read_file(Path(item), field)
+    items = iter(source)
+    while batch := list(islice(items, BATCH_TEXTS)):
+        # Asking each item whether it is a path takes as long as counting its words.
+        if set(map(type, batch)) == {str}:
+            yield cast("list[str]", batch)
             continue
-        batch.append(item)
-        if len(batch) == BATCH_TEXTS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        for is_path, group in groupby(batch, lambda item: isinstance(item, os.PathLike)):
+            if is_path:
+                for path in cast("Iterable[os.PathLike[str]]", group):
+                    yield from _read_file(Path(path), field)
+            else:
+                yield cast("list[str]", list(group))
 
 
 def _name(source: Source) -> str:

@@ -16,6 +16,7 @@ from tei.torch.models import BagOfTokens
 from tei.torch.rows import TrainableRows
 from tei.torch.scheduler import Grow, VocabularyScheduler
 from tei.torch.tasks import TokenClassificationDataset
+from tei.torch.tokens import TokenDataset, pad
 
 __all__ = [
     "Adapted",
@@ -35,6 +36,7 @@ __all__ = [
     "TextDataset",
     "TextStream",
     "TokenClassificationDataset",
+    "TokenDataset",
     "TrainableRows",
     "VersionedBatch",
     "VocabularyCallback",
@@ -45,4 +47,5 @@ __all__ = [
     "fidelity",
     "fine_tune",
     "load_model",
+    "pad",
 ]
