@@ -1,7 +1,8 @@
 //! Words as symbols, and how often each pair of adjacent symbols occurs in them: what merges are chosen from.
 //!
 //! Every merge makes a new symbol. So a pair can appear only while the newer of its two symbols is made, and from then
-//! on its occurrences only disappear: the words of a pair are all known when it is made, and its count never rises.
+//! on its occurrences only disappear: the words of a pair are all known when it is made, and its count never rises. A pair
+//! that is too rare to be merged then stays so, and only its place is marked: that halves the memory of training.
 use std::collections::HashMap;
 
 /// Number of a symbol: a character in a position class, or the result of a merge.
@@ -11,6 +12,8 @@ pub type PairId = u32;
 
 /// A word never has this number; marks a pair that no word has been noted for.
 const NO_WORD: u32 = u32::MAX;
+/// Any pair that is never merged.
+const RARE: PairId = PairId::MAX;
 
 /// Pairs of adjacent symbols with their counts, and the words they occur in.
 #[derive(Debug, Default)]
@@ -30,24 +33,45 @@ impl Pairs {
         (self.symbols.len() - 1) as PairId
     }
 
-    /// Files the words of the pairs from `first` on; pairs rarer than `min_count` need none, as they are never merged.
-    fn file(&mut self, first: usize, noted: &[(PairId, u32)], min_count: u64) {
-        for &(pair, _) in noted {
-            self.postings[pair as usize].1 += 1;
+    /// Gives up the pairs from `first` on that are rarer than `min_count`; writes the new number of each into `numbers`.
+    fn drop_rare(&mut self, first: usize, min_count: u64, numbers: &mut Vec<PairId>) {
+        let mut kept = first;
+        numbers.clear();
+        for pair in first..self.counts.len() {
+            let frequent = self.counts[pair] >= min_count;
+            numbers.push(if frequent { kept as PairId } else { RARE });
+            if frequent {
+                (self.symbols[kept], self.counts[kept]) = (self.symbols[pair], self.counts[pair]);
+                self.postings[kept] = self.postings[pair];
+                kept += 1;
+            }
         }
+        self.symbols.truncate(kept);
+        self.counts.truncate(kept);
+        self.postings.truncate(kept);
+    }
+
+    /// Makes room for the words of the pairs from `first` on, whose number is noted in their postings.
+    fn make_room(&mut self, first: usize) {
         let mut end = self.words.len();
-        for (posting, &count) in self.postings[first..].iter_mut().zip(&self.counts[first..]) {
+        for posting in &mut self.postings[first..] {
             posting.0 = end;
-            end += if count < min_count { 0 } else { posting.1 as usize };
+            end += posting.1 as usize;
             posting.1 = 0;
         }
+        if first == 0 {
+            self.words.reserve_exact(end);
+        }
         self.words.resize(end, 0);
-        for &(pair, word) in noted {
-            if self.counts[pair as usize] >= min_count {
-                let (start, len) = &mut self.postings[pair as usize];
-                self.words[*start + *len as usize] = word;
-                *len += 1;
-            }
+    }
+
+    /// Files a word of a pair that has room; words come in order, so one that has a pair twice is its last.
+    fn file(&mut self, pair: PairId, word: u32) {
+        let (start, len) = &mut self.postings[pair as usize];
+        let end = *start + *len as usize;
+        if *len == 0 || self.words[end - 1] != word {
+            self.words[end] = word;
+            *len += 1;
         }
     }
 }
@@ -67,9 +91,14 @@ pub struct PairCounts {
     /// For each symbol the latest pair with the newest symbol after it, and before it.
     before_new: Vec<PairId>,
     after_new: Vec<PairId>,
-    noted: Vec<(PairId, u32)>,
+    /// Pairs made so far, the rare ones too: entries from before a merge are below what this was at its beginning.
+    made: PairId,
     /// The latest word noted for each pair of the current merge.
     latest: Vec<u32>,
+    /// New numbers of the pairs of the current merge.
+    numbers: Vec<PairId>,
+    /// Words that the current merge changed.
+    changed: Vec<u32>,
 }
 
 impl PairCounts {
@@ -92,6 +121,7 @@ impl PairCounts {
     pub fn count(&mut self, symbol_count: usize) {
         self.before_new = vec![0; symbol_count];
         self.after_new = vec![0; symbol_count];
+        self.made = 1;
         self.joints = vec![0; self.symbols.len()];
         let mut ids: HashMap<(Symbol, Symbol), PairId, _> = HashMap::with_hasher(rapidhash::fast::RandomState::new());
         for word in 0..self.counts.len() {
@@ -103,7 +133,24 @@ impl PairCounts {
             self.latest.resize(self.pairs.symbols.len(), NO_WORD);
             self.add(word as u32, 0);
         }
-        self.pairs.file(0, &self.noted, self.min_count);
+        drop(ids);
+        self.settle(0, 0..self.counts.len() as u32);
+    }
+
+    /// Forgets new pairs that are rare, and files the words of the others.
+    fn settle(&mut self, first: usize, words: impl Iterator<Item = u32>) {
+        self.pairs.drop_rare(first, self.min_count, &mut self.numbers);
+        self.pairs.make_room(first);
+        for word in words {
+            let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
+            for joint in &mut self.joints[start..start + len.max(1) - 1] {
+                let Some(new) = (*joint as usize).checked_sub(first) else { continue };
+                *joint = self.numbers.get(new).copied().unwrap_or(RARE);
+                if *joint != RARE {
+                    self.pairs.file(*joint, word);
+                }
+            }
+        }
     }
 
     /// The pairs from `first` on that are frequent enough to be merged.
@@ -135,20 +182,25 @@ impl PairCounts {
         self.before_new.push(0);
         self.after_new.push(0);
         self.latest.clear();
-        self.noted.clear();
         let first = self.pair_count();
         let (start, len) = self.pairs.postings[pair as usize];
-        for i in start..start + len as usize {
-            let word = self.pairs.words[i];
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.clear();
+        changed.extend_from_slice(&self.pairs.words[start..start + len as usize]);
+        changed.retain(|&word| {
             let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
-            if self.joints[start..start + len - 1].contains(&pair) {
+            let occurs = self.joints[start..start + len - 1].contains(&pair);
+            if occurs {
                 self.subtract(word);
                 self.rewrite(word, pair, new, first);
                 self.add(word, first);
             }
-        }
+            occurs
+        });
         debug_assert_eq!(self.pair_total(pair), 0, "a merged pair is gone");
-        self.pairs.file(first, &self.noted, self.min_count);
+        self.made += (self.pair_count() - first) as PairId;
+        self.settle(first, changed.iter().copied());
+        self.changed = changed;
         new
     }
 
@@ -172,15 +224,15 @@ impl PairCounts {
         self.lens[word as usize] = (write - start) as u32;
     }
 
-    /// The pair of two symbols, one of which is `new`; an entry that is older than this merge has a number below `first`.
+    /// The pair of two symbols, one of which is `new`, with a number from `first` on.
     fn new_pair(&mut self, left: Symbol, right: Symbol, new: Symbol, first: usize) -> PairId {
         let entry =
             if right == new { &mut self.before_new[left as usize] } else { &mut self.after_new[right as usize] };
-        if (*entry as usize) < first {
-            *entry = self.pairs.push(left, right);
+        if *entry < self.made {
+            *entry = self.made + (self.pairs.push(left, right) - first as PairId);
             self.latest.push(NO_WORD);
         }
-        *entry
+        *entry - self.made + first as PairId
     }
 
     fn subtract(&mut self, word: u32) {
@@ -191,28 +243,28 @@ impl PairCounts {
         });
     }
 
-    /// Adds a word's pairs to the counts, and notes the word for those from `first` on.
+    /// Adds a word's pairs to the counts, and notes in how many words those from `first` on are.
     fn add(&mut self, word: u32, first: usize) {
         let (start, len) = (self.starts[word as usize], self.lens[word as usize] as usize);
-        let (count, totals) = (self.counts[word as usize], &mut self.pairs.counts);
+        let (count, pairs) = (self.counts[word as usize], &mut self.pairs);
         mergeable(&self.joints[start..start + len.max(1) - 1], |pair| {
-            totals[pair as usize] += count;
+            pairs.counts[pair as usize] += count;
             let latest = (pair as usize).checked_sub(first).map(|new| &mut self.latest[new]);
             if let Some(latest) = latest.filter(|latest| **latest != word) {
                 *latest = word;
-                self.noted.push((pair, word));
+                pairs.postings[pair as usize].1 += 1;
             }
         });
     }
 }
 
-/// Calls `f` with each pair of a word; in a run of equal symbols only every second pair can be merged.
+/// Calls `f` with each pair of a word that may be merged; in a run of equal symbols only every second pair can be merged.
 #[inline]
 fn mergeable(joints: &[PairId], mut f: impl FnMut(PairId)) {
     let mut overlaps = false;
     for (i, &pair) in joints.iter().enumerate() {
         overlaps = !overlaps && i > 0 && joints[i - 1] == pair;
-        if !overlaps {
+        if !overlaps && pair != RARE {
             f(pair);
         }
     }
