@@ -41,7 +41,8 @@ struct Slot<const K: usize, const N: usize> {
 pub struct WordCache {
     pairs: Huge<Pair>,
     wide: Huge<Slot<4, 16>>,
-    long: Huge<Slot<8, 32>>,
+    /// Half a huge page; few words come here.
+    long: Box<[Slot<8, 32>]>,
     seeds: [u64; 2],
     /// Whether an id has 16 bits.
     compact: bool,
@@ -52,11 +53,11 @@ impl WordCache {
     /// hashed with `seed`, for ids below `vocab_size`.
     #[must_use]
     pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
-        let slots = |fewer: u32| 1 << bits.saturating_sub(fewer);
+        let slots = |fewer: u32| 1_usize << bits.saturating_sub(fewer);
         Self {
             pairs: Huge::new(Pair { keys: [0; 2], ids: [[0; PLACES]; 2] }, slots(1)),
             wide: Huge::new(Slot { key: [0; 4], ids: [0; 16] }, slots(2)),
-            long: Huge::new(Slot { key: [0; 8], ids: [0; 32] }, slots(4)),
+            long: vec![Slot { key: [0; 8], ids: [0; 32] }; slots(4)].into_boxed_slice(),
             seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
             compact: vocab_size <= 1 << 16,
         }
@@ -208,7 +209,7 @@ fn known<const K: usize, const N: usize>(slot: &Slot<K, N>, word: Wide<K>, compa
 }
 
 #[inline(always)]
-fn place_of<const K: usize, const N: usize>(slots: &Huge<Slot<K, N>>, word: Wide<K>, seeds: [u64; 2]) -> u32 {
+fn place_of<const K: usize, const N: usize>(slots: &[Slot<K, N>], word: Wide<K>, seeds: [u64; 2]) -> u32 {
     let mix = |hash, pair: &[u64; 2]| fold(hash ^ pair[0] ^ seeds[0], pair[1] ^ seeds[1]);
     let hash = word.bits().as_chunks().0.iter().fold(0, mix);
     let place = hash as u32 & (slots.len() - 1) as u32;
