@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import tei
 from tei import InvalidInputError, Tokenizer
@@ -197,3 +198,27 @@ def test_calls_give_tensors(tok: Tokenizer) -> None:
     assert tensors.input_ids.tolist() == [[101, 2028, 102]]
     with pytest.raises(InvalidInputError, match="different lengths"):
         tok(["one two", "one"], return_tensors="np")
+
+
+def test_arrays_that_are_alive_keep_their_memory(tok: Tokenizer) -> None:
+    """Memory of arrays is used again, once nobody holds them or a view of them."""
+    texts = [f"unaffable {'low ' * (i % 9)}".strip() for i in range(400)]
+
+    def encode(part: list[str]) -> NDArray[np.int64]:
+        ids: NDArray[np.int64] = tok(part, padding="max_length", max_length=64, return_tensors="np")["input_ids"]
+        return ids
+
+    want = [tok(text)["input_ids"] for text in texts]
+    first = encode(texts)
+    view, tail = first[::7, 1:], encode(texts[::-1])
+    copied = view.copy()
+    for _ in range(9):
+        again = encode(texts)
+        assert again.flags.writeable
+        assert not np.shares_memory(again, first)
+        assert not np.shares_memory(again, tail)
+        again[:] = -1
+    del first, again
+    assert all((encode(texts[::-1]) != -1).all() for _ in range(3))
+    assert (view == copied).all()
+    assert [row[: len(ids)].tolist() for row, ids in zip(tail[::-1], want, strict=True)] == want

@@ -3,7 +3,9 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,3 +171,22 @@ def test_a_text_of_a_gigabyte(tok: tei.Tokenizer) -> None:
     found = tok.encode_batch([text, text * times])
     assert np.array_equal(found[1].reshape(times, -1), np.broadcast_to(found[0], (times, len(found[0]))))
     assert tok.encode_batch(["a" * 10**9]).to_list() == [[tok.unk_token_id]]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux says how many threads there are")
+def test_threads_end_when_nobody_needs_them() -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    tok = tei.Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
+    texts = ["lower newest low"] * 40_000
+    alone, before = tok.encode_batch(texts, parallel=False), count()
+    for _ in range(20):
+        together = tok.encode_batch(texts, parallel=True)
+        assert (together.ids == alone.ids).all()
+    # One for each further processor, not one for each call.
+    assert before <= count() < before + (os.cpu_count() or 1)
+    deadline = time.monotonic() + 10
+    while count() > before:
+        assert time.monotonic() < deadline, f"{count() - before} threads are left"
+        time.sleep(0.05)
