@@ -71,7 +71,7 @@ class Grow:
 
     def decide(self, evidence: Evidence) -> Decision:
         """Adds by true gain."""
-        return Decision.of(add=_explained(evidence, _grown(evidence, evidence.trim.order[:0], self.count)))
+        return Decision.of(add=_explained(evidence, _grown(evidence, np.zeros(0, np.uint32), self.count)))
 
 
 @dataclass(frozen=True)
