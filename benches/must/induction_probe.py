@@ -33,6 +33,7 @@ def _tei(path: str, size: int, **options: Any) -> Callable[[], object]:
 
 def _count(path: str, _size: int) -> Callable[[], object]:
     import tei
+    from tei import sizes, sources  # noqa: F401 -- as above
 
     texts = list(_lines(path))
     return lambda: tei.count_words(texts, threads=1)

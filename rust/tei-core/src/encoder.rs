@@ -44,9 +44,10 @@ pub struct Encoder {
 }
 
 /// What one thread needs to encode: a word cache and buffers. It speeds encoding up and never changes the result.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Worker {
-    cache: WordCache,
+    /// Made by the first encoding; whoever only looks for words needs none.
+    cache: Option<WordCache>,
     scratch: Scratch,
     asked: Asked,
     pieces: Vec<TokenId>,
@@ -109,7 +110,7 @@ impl Encoder {
     pub fn with_worker<R>(&self, f: impl FnOnce(&mut Worker) -> R) -> R {
         // try_lock, since after a fork another thread's lock would never open.
         let kept = self.workers.try_lock().ok().and_then(|mut workers| workers.pop());
-        let mut worker = kept.unwrap_or_else(|| Worker::new(self.vocabulary.len()));
+        let mut worker = kept.unwrap_or_default();
         let result = f(&mut worker);
         if let Ok(mut workers) = self.workers.try_lock() {
             workers.push(worker);
@@ -138,6 +139,7 @@ impl Encoder {
         ends: &mut Vec<i64>,
     ) {
         let Worker { cache, scratch, asked, pieces, spelling } = worker;
+        let cache = cache.get_or_insert_with(|| WordCache::new(CACHE_BITS, crate::seed(), self.vocabulary.len()));
         let (row, lookup) = (ids.len(), Lookup { encoder: self, cache, pieces, spelling });
         let mut emit = Emit { lookup, asked, ids, ends, limit, row };
         self.split(texts, |run| match run {
@@ -303,18 +305,6 @@ fn source_span(chars: &[AlignedChar]) -> Range<usize> {
 
 fn char_count(word: &[u8]) -> usize {
     word.iter().filter(|b| b.cast_signed() >= -64).count()
-}
-
-impl Worker {
-    fn new(vocab_size: usize) -> Self {
-        Self {
-            cache: WordCache::new(CACHE_BITS, crate::seed(), vocab_size),
-            scratch: Scratch::default(),
-            asked: Asked::default(),
-            pieces: Vec::new(),
-            spelling: Vec::new(),
-        }
-    }
 }
 
 /// Texts that take the same way.
