@@ -19,6 +19,7 @@ from must import (  # noqa: F401
     REGISTRY,
     Must,
     Options,
+    continual,
     encoding,
     encoding_bounds,
     encoding_ids,

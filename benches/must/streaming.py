@@ -210,7 +210,7 @@ def growths_throughput(options: Options) -> Result:
     batch = statistics.median(without) / (50 * every)
     growth = (statistics.median(with_growth) - statistics.median(without)) / 50
     return Result(
-        100 * growth / (1_000 * batch),
+        100 * (growth + planning / growths) / (1_000 * batch),
         note=f"{1e3 * batch:.2f} ms a batch, {1e3 * growth:.1f} ms a growth in four workers, "
         f"and {1e3 * planning / growths:.1f} ms in the scheduler",
     )
