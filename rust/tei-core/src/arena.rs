@@ -21,11 +21,13 @@ fn size(block: &Block) -> usize {
 
 /// A block of at least `bytes`, and not much more.
 fn take(bytes: usize) -> Block {
-    let found = FREE.try_lock().ok().filter(|_| bytes >= LEAST).and_then(|mut free| {
+    let found = || {
+        let mut free = FREE.try_lock().ok()?;
         let at = free.iter().rposition(|block| (bytes..=2 * bytes).contains(&size(block)))?;
         Some(free.swap_remove(at))
-    });
-    found.unwrap_or_else(|| Box::new_uninit_slice(bytes.div_ceil(8)))
+    };
+    // Small arrays ask nobody.
+    (bytes >= LEAST).then(found).flatten().unwrap_or_else(|| Box::new_uninit_slice(bytes.div_ceil(8)))
 }
 
 /// Keeps a block in place of the oldest ones. A lock that is not free, after a fork perhaps never, is no reason to wait.

@@ -1,7 +1,7 @@
 //! What is done on several threads, and on how many.
 //!
-//! Work is handed out in order, in
-//! units of bytes, and results are joined in order: the output never depends on the number of threads.
+//! Work is handed out in order, in units of bytes, and results are joined in order: the output never depends on the number
+//! of threads.
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
