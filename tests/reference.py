@@ -114,20 +114,29 @@ def visited(counts: Mapping[str, int], tokens: Collection[str]) -> set[str]:
 
 
 def trim_cost(
-    token: str, uses: int, own: int, tokens: Collection[str], rows: Mapping[str, Any] | None
+    token: str, uses: int, own: int, expected: float, tokens: Collection[str], rows: Mapping[str, Any] | None
 ) -> tuple[bool, float]:
-    """Whether nothing spells a token, and what giving it up costs; of its uses, `own` are not taken over."""
+    """Whether nothing spells a token, and what giving it up costs; of its uses, `own` are not taken over.
+
+    So often it is `expected` beyond those.
+    """
     pieces = spelling(token, tokens)
     if pieces is None:
-        return True, float(uses)
+        return True, uses + expected
     longer = len(pieces) - 1
     if rows is None:
-        return False, float(uses * longer)
+        return False, (uses + expected) * longer
     mean = sum(len(surface(piece)[0]) * rows[piece] for piece in pieces)
     cosine = rows[token] @ mean / np.sqrt((rows[token] @ rows[token]) * (mean @ mean))
-    moved = (1 - cosine) * (1 + 0.5 * sum(len(surface(piece)[0]) > 1 for piece in pieces))
+    moved = (1 - cosine) ** 2 * (0.62 if surface(token)[1] else 1)
     own = min(uses, own)
-    return False, (own + 0.25 * (uses - own)) * moved + 0.2 * uses * longer
+    return False, (expected + own + 0.1 * (uses - own)) * moved + 0.2 * (expected + uses) * longer
+
+
+def expected_uses(tokens: Sequence[str], words: int) -> dict[str, float]:
+    """How often each token is a word of general text, as much of it as half of the words, or 20,000."""
+    share = {token: 0.1 / (i + 1) for i, token in enumerate(tokens) if not surface(token)[1] and token.isalpha()}
+    return {token: min(20_000, words / 2) * share.get(token, 0.0) for token in tokens}
 
 
 def grow(

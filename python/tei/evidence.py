@@ -217,7 +217,7 @@ def _rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | None:
 
 def _protected(tokenizer: "Tokenizer", counts: WordCounts, protect: Iterable[str]) -> Mapping[str, str]:
     alphabet = np.flatnonzero(_core.alphabet(tokenizer.encoder, counts.core)).tolist()
-    protected = {tokenizer.tokens[i]: "characters of the text or common in any" for i in alphabet}
+    protected = {tokenizer.tokens[i]: "characters of the text or of ASCII" for i in alphabet}
     protected |= dict.fromkeys(protect, "asked for with protect")
     protected |= {token.content: "declared added tokens" for token in tokenizer.spec.added_tokens}
     protected |= dict.fromkeys(tokenizer.special_tokens, "special tokens")

@@ -5,7 +5,7 @@ reasons, the way back) is the same for all. Trimming gives up tokens one at a ti
 for what the rest spells with many pieces. Python decides here; the compiled core counts.
 """
 
-import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,9 +15,14 @@ import numpy as np
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError
 from tei.evidence import Bounds, Decision, Evidence, Ids
-from tei.sizing import Budget, Size, chosen_size
+from tei.sizing import Budget, Size, chosen_size, chosen_to_drop
 
 __all__ = ["Auto", "Bounds", "Budget", "Decision", "Evidence", "Grow", "Policy", "Refresh", "Replace", "Trim"]
+
+# Standard deviations of a count below which the next one lies in 1 of 100 cases: what grows on a few uses saves less in new
+# text, and the model does not know it yet. On 3,000 film reviews most of such tokens cost accuracy; 6,000 tokens of kernel
+# documentation move sentence vectors 14 % less with it, and save .3 % fewer tokens.
+CERTAIN = 2.33
 
 
 class Policy(Protocol):
@@ -56,7 +61,7 @@ class Trim:
 
     def decide(self, evidence: Evidence) -> Decision:
         """Drops in the order of cost."""
-        return Decision.of(drop=evidence.names(evidence.cheapest(chosen_size(evidence, self.size))))
+        return Decision.of(drop=evidence.names(chosen_to_drop(evidence, self.size)))
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ class Auto:
 
     Attributes:
         size: As of `Trim`.
-        grow: Number of tokens to add after that, or `auto`: as many as pay. Where the words offer fewer new tokens, the
-            dearest of the dropped ones come back.
+        grow: Number of tokens to add after that, or `auto`: as many as pay. Where a dropped token is worth more than
+            another new one, it comes back.
     """
 
     size: Size = "auto"
@@ -93,10 +98,10 @@ class Auto:
             rows = chosen_size(evidence, self.size)
             return Replace(rows).decide(evidence)
         room = 0 if self.grow == "auto" else _checked(self.grow)
-        dropped = evidence.cheapest(chosen_size(evidence, self.size, room=room))
+        dropped = chosen_to_drop(evidence, self.size, room=room)
         grown = _grown(evidence, dropped, self.grow)
-        back = _back(evidence, dropped, grown, room)
-        return Decision.of(evidence.names(dropped), {**_explained(evidence, grown), **back})
+        add = _explained(evidence, grown) if self.grow == "auto" else _dearest(evidence, dropped, grown, room)
+        return Decision.of(evidence.names(dropped), add)
 
 
 @dataclass(frozen=True)
@@ -172,9 +177,18 @@ def _explained(evidence: Evidence, grown: Mapping[str, int]) -> dict[str, str]:
     return {token: forms.get(token, "grown: saves {} tokens").format(gain) for token, gain in grown.items()}
 
 
-def _back(evidence: Evidence, dropped: Ids, grown: Mapping[str, int], room: int) -> dict[str, str]:
-    """The dearest of the dropped tokens, where the text offers fewer new ones than there is room for."""
-    uses = evidence.trim.uses[: len(dropped)]
-    pairs = zip(evidence.names(dropped[::-1]), uses[::-1].tolist(), strict=True)
-    used = (token for token, count in pairs if count and token not in grown)
-    return dict.fromkeys(itertools.islice(used, max(room - len(grown), 0)), "")
+def _dearest(evidence: Evidence, dropped: Ids, grown: Mapping[str, int], room: int) -> dict[str, str]:
+    """The `room` tokens that are worth most, of those that grow and of those dropped, with the reason for each.
+
+    A new token is worth the tokens it saves for certain, a dropped one what it cost to drop it. Characters of unknown
+    words come first.
+    """
+    trim, count = evidence.trim, len(dropped)
+    costs = zip(evidence.names(dropped), trim.costs[:count].tolist(), trim.uses[:count].tolist(), strict=True)
+    known = {token: cost for token, cost, uses in costs if uses}
+    reasons = _explained(evidence, grown)
+    worth = {token: gain - CERTAIN * math.sqrt(gain) for token, gain in grown.items()}
+    worth |= {token: math.inf for token, why in reasons.items() if why.startswith("unseen")}
+    worth |= {token: max(cost, worth.get(token, 0.0)) for token, cost in known.items()}
+    best = sorted(worth, key=worth.__getitem__, reverse=True)[:room]
+    return {token: "" if token in known else reasons[token] for token in best}

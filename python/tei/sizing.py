@@ -1,8 +1,9 @@
 """How many tokens a vocabulary should have: the smallest within bounds, or what a budget allows."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,16 @@ from numpy.typing import NDArray
 from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, SizeError
-from tei.evidence import Evidence, TrimOrder, explain_protected
+from tei.evidence import Evidence, Ids, TrimOrder, explain_protected
 from tei.usage import Usage, count_usage
 
-__all__ = ["Budget", "Size", "chosen_size", "diagnose"]
+if TYPE_CHECKING:
+    from tei.tokenizer import Tokenizer
+
+__all__ = ["Budget", "Size", "chosen_size", "chosen_to_drop", "diagnose"]
+
+# A character of Latin-1 or general punctuation.
+COMMON = re.compile("[\xa1-\xff\u2010-\u2027\u2030-\u205e]")
 
 # What Zouhar et al. 2023 found to follow translation quality best.
 RENYI_ORDER = 2.5
@@ -60,6 +67,29 @@ class Budget:
 
 
 Size = int | Literal["auto"] | Budget
+
+
+def chosen_to_drop(evidence: Evidence, size: Any, *, room: int = 0) -> Ids:
+    """Ids of the tokens to drop, the cheapest first.
+
+    `auto` keeps characters that any text may hold: the data lack them, so they cost nothing, but a word with one of them
+    would be unknown. A number is kept as it is.
+
+    Args:
+        evidence: What is known of the data.
+        size: As of `chosen_size`.
+        room: As of `chosen_size`.
+    """
+    dropped = evidence.cheapest(chosen_size(evidence, size, room=room))
+    if isinstance(size, str):
+        names = enumerate(evidence.names(dropped))
+        dropped = np.delete(dropped, [i for i, token in names if _is_common(token, evidence.tokenizer)])
+    return dropped
+
+
+def _is_common(token: str, tokenizer: "Tokenizer") -> bool:
+    """Whether it is a character of Latin-1 or general punctuation, in either position."""
+    return bool(COMMON.fullmatch(token.removeprefix(tokenizer.scheme.continuation_prefix)))
 
 
 def chosen_size(evidence: Evidence, size: Any, *, room: int = 0) -> int:

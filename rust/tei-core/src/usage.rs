@@ -51,15 +51,11 @@ fn first_letters(word: &[u8]) -> usize {
     letters.filter(|&letter| byte_letters::byte(letter).is_none_or(|byte| byte.cast_signed() >= -64)).count()
 }
 
-/// Characters that any text may hold: printable ASCII, the rest of Latin-1, and general punctuation.
-const COMMON: [std::ops::RangeInclusive<char>; 4] =
-    ['!'..='~', '\u{A1}'..='\u{FF}', '\u{2010}'..='\u{2027}', '\u{2030}'..='\u{205E}'];
-
-/// Which tokens are one character, in either position, that is common in any text or occurs in `counts`; in the bytes
-/// scheme, which are one byte.
+/// Which tokens are one character, in either position, that is printable ASCII or occurs in `counts`; in the bytes scheme,
+/// which are one byte.
 #[must_use]
 pub fn alphabet(encoder: &Encoder, counts: &WordCounts) -> Vec<bool> {
-    let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = COMMON.into_iter().flatten().collect();
+    let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = ('!'..='~').collect();
     counts.iter().for_each(|(word, _)| characters.extend(word.chars()));
     let vocabulary = encoder.vocabulary();
     let is_needed = |c| characters.contains(&c) || encoder.is_lossless() && byte_letters::byte(c).is_some();

@@ -25,7 +25,7 @@ pub fn count_usage<'py>(
     Ok((emitted.into_pyarray(py), words, tokens, unknown_words, characters, bytes))
 }
 
-/// Marks tokens of one character, in any position, that is common in any text or occurs in the words.
+/// Marks tokens of one character, in any position, that is printable ASCII or occurs in the words.
 #[pyfunction]
 pub fn alphabet<'py>(py: Python<'py>, encoder: &Encoder, counts: &WordCounts) -> Bound<'py, PyArray1<bool>> {
     py.detach(|| usage::alphabet(&encoder.core, &counts.core)).into_pyarray(py)
