@@ -5,6 +5,7 @@ import json
 import lzma
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tei
+from tei.special_tokens import AddedToken
 from vocabularies import make
 
 TOKENS = ["a", "b", "##b", "é", "中", ";"]
@@ -21,7 +23,8 @@ SEPARATORS = ["\n", "\n\n", ";", "é", "ab", "aa", "\r\n", "a;a", "\0"]
 
 @pytest.fixture(scope="module")
 def tok() -> tei.Tokenizer:
-    return make(TOKENS)
+    mark = AddedToken(content="[MASK]")
+    return tei.Tokenizer(replace(make(TOKENS).spec, added_tokens=(mark,)))
 
 
 def split(whole: str, separator: str | None) -> list[str]:
@@ -39,7 +42,7 @@ def assert_rows(got: tei.Ragged, want: tei.Ragged) -> None:
     assert np.array_equal(got.row_offsets, want.row_offsets)
 
 
-wholes = st.lists(st.sampled_from(["a", "b", "é", "中", " ", "\n", "\r", "\r\n", ";", "\0", "ab", "aa"])).map("".join)
+wholes = st.lists(st.sampled_from(["a", "[MASK]", "b", "é", "中", " ", "\n", "\r", "\r\n", ";", "\0", "ab", "aa"])).map("".join)
 
 
 @given(wholes, st.sampled_from([*SEPARATORS, None]), st.integers(1, 6))

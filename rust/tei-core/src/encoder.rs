@@ -138,14 +138,41 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
         ends: &mut Vec<i64>,
     ) {
+        self.emit(limit, worker, ids, ends, |scratch, emit| {
+            self.split(texts, |run| match run {
+                Run::Plain(texts) => self.rules.scan(texts, scratch, emit),
+                Run::Marked(text) => self.encode_marked(text, scratch, emit),
+            });
+        });
+    }
+
+    /// [`Encoder::encode`] of texts that all lie in `whole`: for short ones half of the search for added tokens is starting it.
+    pub fn encode_within(
+        &self,
+        whole: &str,
+        texts: &mut dyn Iterator<Item = &str>,
+        worker: &mut Worker,
+        ids: &mut Vec<TokenId>,
+        ends: &mut Vec<i64>,
+    ) {
+        if self.added.may_match(whole) {
+            return self.encode(texts, worker, ids, ends);
+        }
+        self.emit(usize::MAX, worker, ids, ends, |scratch, emit| self.rules.scan(texts, scratch, emit));
+    }
+
+    fn emit(
+        &self,
+        limit: usize,
+        worker: &mut Worker,
+        ids: &mut Vec<TokenId>,
+        ends: &mut Vec<i64>,
+        encode: impl FnOnce(&mut Scratch, &mut Emit<'_>),
+    ) {
         let Worker { cache, scratch, asked, pieces, spelling } = worker;
         let cache = cache.get_or_insert_with(|| WordCache::new(CACHE_BITS, crate::seed(), self.vocabulary.len()));
         let (row, lookup) = (ids.len(), Lookup { encoder: self, cache, pieces, spelling });
-        let mut emit = Emit { lookup, asked, ids, ends, limit, row };
-        self.split(texts, |run| match run {
-            Run::Plain(texts) => self.rules.scan(texts, scratch, &mut emit),
-            Run::Marked(text) => self.encode_marked(text, scratch, &mut emit),
-        });
+        encode(scratch, &mut Emit { lookup, asked, ids, ends, limit, row });
     }
 
     fn encode_marked(&self, text: &str, scratch: &mut Scratch, emit: &mut Emit<'_>) {

@@ -1,4 +1,5 @@
 //! Where one text ends and the next begins.
+use memchr::memchr;
 use memchr::memmem::{Finder, rfind};
 
 /// What stands between the texts of a file: any string that is not empty.
@@ -33,11 +34,15 @@ impl Separator {
 
     /// The texts in `whole`, which begins with one.
     pub fn split<'t>(&self, whole: &'t str) -> impl Iterator<Item = &'t str> {
-        let mut next = (!whole.is_empty()).then_some(whole);
+        let (mut next, needle) = ((!whole.is_empty()).then_some(whole), self.finder.needle());
         std::iter::from_fn(move || {
             let rest = next?;
-            let (text, after) = match self.finder.find(rest.as_bytes()) {
-                Some(end) => (&rest[..end], &rest[end + self.finder.needle().len()..]),
+            let found = match *needle {
+                [byte] => memchr(byte, rest.as_bytes()),
+                _ => self.finder.find(rest.as_bytes()),
+            };
+            let (text, after) = match found {
+                Some(end) => (&rest[..end], &rest[end + needle.len()..]),
                 None => (rest, ""),
             };
             next = (!after.is_empty()).then_some(after);

@@ -61,8 +61,11 @@ impl<R: Read + Send> TextFile<R> {
     /// # Errors
     /// As [`TextFile::fold`].
     pub fn encode(&mut self, encoder: &Encoder, threads: usize, limit: usize, rows: &mut Rows) -> Result<bool> {
-        let work = |texts: &mut dyn Iterator<Item = &str>, rows: &mut Rows| {
-            encoder.with_worker(|worker| encoder.encode(texts, worker, &mut rows.ids, &mut rows.ends));
+        let work = |texts: &mut dyn Iterator<Item = &str>, whole: Option<&str>, rows: &mut Rows| {
+            encoder.with_worker(|worker| match whole {
+                Some(whole) => encoder.encode_within(whole, texts, worker, &mut rows.ids, &mut rows.ends),
+                None => encoder.encode(texts, worker, &mut rows.ids, &mut rows.ends),
+            });
         };
         rows.reserve(limit.min(self.size), usize::MAX);
         self.fold(threads, limit, rows, work, Rows::take)
@@ -70,8 +73,8 @@ impl<R: Read + Send> TextFile<R> {
 
     /// Runs `work` on the next texts, block by block, of about `limit` bytes in all; false if they were the last.
     ///
-    /// What `work` makes of a block is joined with `all` by `join`, in order, which leaves an empty part behind; on one
-    /// thread, `work` adds to `all` itself.
+    /// `work` is given the block, too, if the texts lie in it. What it makes of a block is joined with `all` by `join`, in
+    /// order, which leaves an empty part behind; on one thread, `work` adds to `all` itself.
     ///
     /// # Errors
     /// [`Error::Unreadable`], [`Error::NotUtf8`], [`Error::NotJson`], [`Error::NoText`]; `all` then has what came before
@@ -81,7 +84,7 @@ impl<R: Read + Send> TextFile<R> {
         threads: usize,
         limit: usize,
         all: &mut P,
-        work: impl Fn(&mut dyn Iterator<Item = &str>, &mut P) + Sync,
+        work: impl Fn(&mut dyn Iterator<Item = &str>, Option<&str>, &mut P) + Sync,
         join: impl Fn(&mut P, &mut P) + Sync,
     ) -> Result<bool> {
         let Self { name, layout, blocks, size, lines } = self;
@@ -100,7 +103,7 @@ impl<R: Read + Send> TextFile<R> {
         let work = |part: &mut Part<P>| {
             let Part { block, made, lines, fault } = part;
             if fault.is_none() {
-                match layout.visit(block, |texts| work(texts, made)) {
+                match layout.visit(block, |texts, whole| work(texts, whole, made)) {
                     Ok(count) => *lines = count,
                     Err(found) => *fault = Some(found),
                 }
@@ -193,10 +196,14 @@ impl Layout {
     }
 
     /// Hands the texts of a block to `work`; returns the number of its lines if they count.
-    fn visit(&self, block: &Block, work: impl FnOnce(&mut dyn Iterator<Item = &str>)) -> Result<usize, Fault> {
+    fn visit(
+        &self,
+        block: &Block,
+        work: impl FnOnce(&mut dyn Iterator<Item = &str>, Option<&str>),
+    ) -> Result<usize, Fault> {
         let text = check(block)?;
         let Some(field) = &self.field else {
-            self.parts(text, |texts| work(texts));
+            self.parts(text, |texts| work(texts, Some(text)));
             return Ok(0);
         };
         let (mut texts, mut lines) = (Vec::new(), 0);
@@ -209,7 +216,7 @@ impl Layout {
             }
             Ok(())
         })?;
-        work(&mut texts.iter().map(|text| &**text));
+        work(&mut texts.iter().map(|text| &**text), None);
         Ok(lines)
     }
 }
@@ -267,7 +274,9 @@ mod tests {
         if let Err(error) = file.skip(skip) {
             return (all, Some(error));
         }
-        let work = |texts: &mut dyn Iterator<Item = &str>, all: &mut Vec<String>| all.extend(texts.map(str::to_owned));
+        let work = |texts: &mut dyn Iterator<Item = &str>, _: Option<&str>, all: &mut Vec<String>| {
+            all.extend(texts.map(str::to_owned));
+        };
         loop {
             match file.fold(threads, limit, &mut all, work, Vec::append) {
                 Ok(true) => {}
