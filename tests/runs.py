@@ -2,12 +2,11 @@
 
 import random
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tei import Tokenizer
-from tei.plan import ResizePlan
+from tei.policy import Decision, Evidence
 from tei.torch import VocabularyScheduler
 
 LETTERS = "abcdefgh"
@@ -44,41 +43,16 @@ class Classifier(nn.Module):
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def change(tok: Tokenizer, add: list[str], drop: list[str] = ()) -> ResizePlan:
-    """A plan that drops some tokens and adds others behind the rest."""
-    left = [token for token in tok.tokens if token not in set(drop)]
-    target = (*left, *add)
-    return ResizePlan.from_tokens(
-        tok.tokens,
-        target,
-        added=_pieces(tok, add),
-        dropped={token: ([target.index("[UNK]")], [1.0]) for token in drop},
-        source_fingerprint=tok.fingerprint,
-        target_fingerprint=_fingerprint(tok, target),
-    )
-
-
-def _pieces(tok: Tokenizer, add: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rows = {token: np.array(tok.encode(token.removeprefix("##")).ids) for token in add}
-    return {token: (ids, np.full(len(ids), 1 / len(ids))) for token, ids in rows.items()}
-
-
-def _fingerprint(tok: Tokenizer, target: tuple[str, ...]) -> str:
-    from tei.vocabulary import fingerprint
-
-    return fingerprint(target, tok.scheme.to_json())
-
-
 class Scripted:
     """A policy that adds and drops what it is told, step by step."""
 
     def __init__(self, *steps: tuple[list[str], list[str]]) -> None:
         self.steps, self.at = list(steps), 0
 
-    def __call__(self, tok: Tokenizer, counts: object, weights: object = None) -> ResizePlan:
+    def decide(self, evidence: Evidence) -> Decision:
         add, drop = self.steps[self.at]
         self.at += 1
-        return change(tok, add, drop)
+        return Decision.of(drop, add)
 
     def state_dict(self) -> dict[str, int]:
         return {"at": self.at}

@@ -42,7 +42,9 @@ def assert_rows(got: tei.Ragged, want: tei.Ragged) -> None:
     assert np.array_equal(got.row_offsets, want.row_offsets)
 
 
-wholes = st.lists(st.sampled_from(["a", "[MASK]", "b", "é", "中", " ", "\n", "\r", "\r\n", ";", "\0", "ab", "aa"])).map("".join)
+wholes = st.lists(st.sampled_from(["a", "[MASK]", "b", "é", "中", " ", "\n", "\r", "\r\n", ";", "\0", "ab", "aa"])).map(
+    "".join
+)
 
 
 @given(wholes, st.sampled_from([*SEPARATORS, None]), st.integers(1, 6))

@@ -13,7 +13,8 @@ import torch.distributed as dist
 
 from runs import Run, Scripted, texts
 from tei import Tokenizer
-from tei.torch import Grow, Ranks, VocabularyScheduler
+from tei.policy import Grow
+from tei.torch import Ranks, VocabularyScheduler
 
 Job = Callable[[int], object]
 
@@ -116,14 +117,14 @@ def test_an_error_of_one_rank_is_an_error_of_all(tmp_path) -> None:
 def test_a_policy_that_fails_on_rank_0_fails_everywhere(tmp_path) -> None:
     def job(rank: int) -> object:
         run = Run()
-        sched = scheduler(run, lambda tok, counts, weights: {}["plan"])
+        sched = scheduler(run, Scripted())
         sched.observe(texts(0, 5))
         sched.step()
         return "no error"
 
     one, two = both(tmp_path, job)
-    assert one.startswith("KeyError")
-    assert "MismatchError: rank 0 could not make a plan: KeyError: 'plan'" in two
+    assert one.startswith("IndexError")
+    assert "MismatchError: rank 0 could not make a plan: IndexError" in two
 
 
 @pytest.mark.parametrize("absent", [0, 1])

@@ -16,6 +16,7 @@ import tei
 from must import Options, Result, must
 from must.corpora import adaptation_texts
 from tei.demo import model_directory
+from tei.policy import Decision, Evidence, Grow
 
 BATCH = 256
 BYTES = 138
@@ -83,20 +84,9 @@ class _OneWord:
     def __init__(self, words: list[str]) -> None:
         self._words = iter(words)
 
-    def __call__(self, tokenizer: tei.Tokenizer, counts: Any, weights: Any = None, /) -> Any:  # noqa: ARG002
-        """Adds the next word, to be started from the unknown token."""
-        from tei.plan import ResizePlan
-        from tei.vocabulary import fingerprint
-
-        target = (*tokenizer.tokens, next(self._words))
-        return ResizePlan.from_tokens(
-            tokenizer.tokens,
-            target,
-            added={target[-1]: ([tokenizer.vocab["[UNK]"]], [1.0])},
-            dropped={},
-            source_fingerprint=tokenizer.fingerprint,
-            target_fingerprint=fingerprint(target, tokenizer.scheme.to_json()),
-        )
+    def decide(self, evidence: Evidence) -> Decision:  # noqa: ARG002
+        """Adds the next word."""
+        return Decision.of(add=[next(self._words)])
 
 
 class _Stream:
@@ -231,7 +221,7 @@ def _job(folder: Path, losses: Path) -> None:
     tokenizer = tei.Tokenizer.train(texts, vocab_size=300)
     model = torch.nn.Sequential(torch.nn.EmbeddingBag(300, 16), torch.nn.Dropout(0.1), torch.nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    scheduler = tt.VocabularyScheduler(tokenizer, model, optimizer, tt.Grow(4))
+    scheduler = tt.VocabularyScheduler(tokenizer, model, optimizer, Grow(4))
     data = tt.TextDataset(texts, [len(text.split()) % 2 for text in texts])
     sampler = tt.LengthBuckets(data.lengths, 16)
     loader = tt.ResumableLoader(data, batch_sampler=sampler, collate_fn=tt.Collate(scheduler))

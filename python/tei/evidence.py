@@ -80,6 +80,12 @@ class TrimOrder:
     tokens: NDArray[np.uint64]
     unknown_words: NDArray[np.uint64]
 
+    @classmethod
+    def empty(cls) -> "TrimOrder":
+        """No token goes."""
+        ids, counts = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+        return cls(ids, counts, np.zeros(0), counts, counts)
+
     def column(self, name: str, start: float) -> NDArray[Any]:
         """A column with the state before the first token went in front."""
         values = getattr(self, name)

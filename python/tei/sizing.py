@@ -161,7 +161,7 @@ def _held_out(evidence: Evidence) -> tuple[TrimOrder, Usage]:
     else:
         kept, held = _core.hold_out(counts.core, evidence.bounds.held_out_share, 0)
     if not len(kept) or not len(held):
-        return TrimOrder(*(np.zeros(0) for _ in range(5))), evidence.usage  # type: ignore[arg-type]
+        return TrimOrder.empty(), evidence.usage
     order = _core.trim_order(tok.encoder, kept, evidence.mask, evidence.rows)[0]
     usage = count_usage(tok, WordCounts(held, counts.scheme))
     return TrimOrder(*_core.trim_along(tok.encoder, held, order, evidence.rows)), usage

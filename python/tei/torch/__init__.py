@@ -14,7 +14,7 @@ from tei.torch.fine_tune import FineTuned, fine_tune
 from tei.torch.following import VersionedBatch
 from tei.torch.models import BagOfTokens
 from tei.torch.rows import TrainableRows
-from tei.torch.scheduler import Grow, VocabularyScheduler
+from tei.torch.scheduler import VocabularyScheduler
 from tei.torch.tasks import TokenClassificationDataset
 from tei.torch.tokens import TokenDataset, pad
 
@@ -27,7 +27,6 @@ __all__ = [
     "Distilled",
     "Fidelity",
     "FineTuned",
-    "Grow",
     "LengthBuckets",
     "RandomState",
     "Ranks",

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, MismatchError, TeiError
 from tei.plan import ResizePlan
+from tei.policy import Grow, Policy
 from tei.threads import threads
 from tei.tokenizer import Tokenizer
 from tei.torch.apply import apply
@@ -25,38 +26,10 @@ from tei.torch.embedding import vocabulary_tensors
 from tei.torch.following import Follower, publish_all, publish_change, with_tokens
 from tei.torch.revision import moved, revise
 
-__all__ = ["Grow", "Policy", "VocabularyScheduler"]
+__all__ = ["VocabularyScheduler"]
 
 FORMAT = 1
 Ids = NDArray[np.int64]
-
-
-class Policy(Protocol):
-    """Decides how a vocabulary should change; may have `state_dict` and `load_state_dict` if it remembers anything."""
-
-    def __call__(self, tokenizer: Tokenizer, counts: WordCounts, weights: Any = None, /) -> ResizePlan:
-        """Makes a plan.
-
-        Args:
-            tokenizer: The tokenizer in use.
-            counts: Words seen, older ones weighted less.
-            weights: Embedding rows `[vocab_size, dim]`, by the tokenizer's ids.
-        """
-
-
-class Grow:
-    """The policy that only adds tokens.
-
-    Args:
-        tokens: How many at a time; `auto`: as many as pay.
-    """
-
-    def __init__(self, tokens: int | Literal["auto"] = "auto") -> None:
-        self.tokens = tokens
-
-    def __call__(self, tokenizer: Tokenizer, counts: WordCounts, weights: Any = None, /) -> ResizePlan:  # noqa: ARG002
-        """Keeps all tokens and adds those that shorten the words most."""
-        return tokenizer.plan(counts, size=tokenizer.vocab_size, grow=self.tokens)
 
 
 class VocabularyScheduler:
@@ -70,7 +43,8 @@ class VocabularyScheduler:
         tokenizer: The model's tokenizer.
         model: The model; changed in place by every step that adds tokens.
         optimizer: Its state follows.
-        policy: What turns tokenizer, counts and weights into a plan.
+        policy: What decides, see `tei.policy`; `Grow()` if None. It may have `state_dict` and `load_state_dict` if it
+            remembers anything.
         archive: Rows of tokens that were dropped before; those that come back get them.
         decay: Weight of what was counted before a step, at the next one.
         init: Rows of new tokens, see `tei.torch.apply`.
@@ -169,7 +143,7 @@ class VocabularyScheduler:
             The plan, in ids of `live` before it; None if no word has been seen.
 
         Raises:
-            MismatchError: The plan is for another vocabulary, or ranks disagree. Whatever is raised by policy or
+            MismatchError: The policy drops protected tokens, or ranks disagree. Whatever is raised by policy or
                 `tei.torch.apply` leaves tokenizer and model as they were.
         """
         counts = self._all_counts()
@@ -318,7 +292,8 @@ class VocabularyScheduler:
         rows = vocabulary_tensors(self.model, self._modules, self._run.vocab_size)[0].rows
         if self._run is not self._live:
             rows = rows[torch.tensor([self._run.vocab[token] for token in self._live.tokens], device=rows.device)]
-        return self.policy(self._live, counts, rows[: self._live.vocab_size].float().cpu().numpy())
+        weights = rows[: self._live.vocab_size].float().cpu().numpy()
+        return self._live.plan(counts, policy=self.policy, weights=weights)
 
     def _fresh(self) -> WordCounts:
         return WordCounts(self._counter.finish(), self._live.scheme)
