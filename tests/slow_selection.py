@@ -1,5 +1,6 @@
 """The slow twin of choosing tokens: spells every word anew for every number, with tokens as strings."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,23 +15,23 @@ def select(
 ) -> list[tuple[str, float, float]]:
     """Chooses tokens, each with how often it is expected and how many tokens it saves."""
     masses, tokens = _masses(counts), {*kept, *candidates}
-    _prune(masses, tokens, kept, size)
+    unseen = _prune(masses, tokens, kept, size)
     best, count = _total(masses, tokens), size // 5
     for _ in range(ROUNDS):
-        gains = _gains(masses, tokens, max_bytes)
+        gains = _gains(masses, unseen, tokens, max_bytes)
         new = sorted((t for t in gains if gains[t] > 0), key=lambda t: (-gains[t], _key(t)))[:count]
         if not new:
             break
         tried = tokens | set(new)
-        _prune(masses, tried, kept, size)
+        left = _prune(masses, tried, kept, size)
         total = _total(masses, tried)
         gain = 1 - total / best
         if gain >= 0:
-            tokens, best = tried, total
+            tokens, unseen, best = tried, left, total
         if gain < LEAST_GAIN:
             break
         count = count * 2 // 3
-    uses = _emitted(masses, tokens)
+    uses = _emitted(masses, {}, tokens)
     chosen = sorted(tokens - set(kept), key=lambda t: (-uses[t], _key(t)))
     return [(t, uses[t] / UNIT, (_cost(t, uses[t], tokens) or 0) / UNIT) for t in chosen]
 
@@ -42,7 +43,7 @@ def _masses(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     unseen = {
         # Rust rounds halves away from zero.
         word: min(
-            count * UNIT, discount + math.floor(0.3 * UNIT * math.sqrt(count) * math.sqrt(math.sqrt(count)) + 0.5)
+            count * UNIT, discount + math.floor(0.24 * UNIT * math.sqrt(count) * math.sqrt(math.sqrt(count)) + 0.5)
         )
         for word, count in counts.items()
     }
@@ -66,13 +67,30 @@ def _total(masses: Mapping, tokens: Collection[str]) -> int:
     return sum(mass * len(pieces) + own for _, pieces, mass, own in _spelled(masses, tokens))
 
 
-def _emitted(masses: Mapping, tokens: Collection[str]) -> Counter:
+def _emitted(masses: Mapping, unseen: Mapping, tokens: Collection[str]) -> Counter:
     uses = Counter()
     for word, pieces, mass, own in _spelled(masses, tokens):
         uses[word] += own
         for piece in pieces:
             uses[piece] += mass
+    for token, mass in unseen.items():
+        for piece in spelling(token, tokens):
+            uses[piece] += mass
     return uses
+
+
+def _unseen_pieces(masses: Mapping, tokens: Collection[str]) -> dict[str, int]:
+    """Of each token that others spell, the mass of text with an unseen piece in its place, that of longer ones included."""
+    unseen = {}
+    for token in sorted(tokens, key=lambda token: -len(_key(token)[0])):
+        if len(spelling(token, tokens) or []) > 1:
+            uses = _emitted(masses, unseen, tokens)[token] - _own(masses, token)
+            unseen[token] = min(uses, math.floor(0.8 * UNIT * math.sqrt(uses / UNIT) + 0.5))
+    return unseen
+
+
+def _own(masses: Mapping, token: str) -> int:
+    return 0 if surface(token)[1] else masses.get(token, (0, 0))[0]
 
 
 def _cost(token: str, uses: int, tokens: Collection[str]) -> int | None:
@@ -80,18 +98,25 @@ def _cost(token: str, uses: int, tokens: Collection[str]) -> int | None:
     return pieces and uses * (len(pieces) - 1)
 
 
-def _prune(masses: Mapping, tokens: set[str], kept: Sequence[str], size: int) -> None:
+def _prune(masses: Mapping, tokens: set[str], kept: Sequence[str], size: int) -> dict[str, int]:
+    """Removes tokens; returns the mass of unseen pieces of those that are left."""
+    unseen = _unseen_pieces(masses, tokens)
     while len(tokens) - len(set(kept)) > size:
-        uses = _emitted(masses, tokens)
+        uses = _emitted(masses, unseen, tokens)
         costs = {token: _cost(token, uses[token], tokens) for token in tokens - set(kept)}
         falling = sorted((token for token in costs if costs[token] is not None), key=_key, reverse=True)
-        tokens.remove(min(falling, key=lambda token: (costs[token], uses[token])))
+        gone = min(falling, key=lambda token: (costs[token], uses[token]))
+        tokens.remove(gone)
+        unseen.pop(gone, None)
+    return unseen
 
 
-def _gains(masses: Mapping, tokens: Collection[str], max_bytes: int) -> Counter:
+def _gains(masses: Mapping, unseen: Mapping, tokens: Collection[str], max_bytes: int) -> Counter:
     """What each longer string, put where a piece begins, would save in the words as they are spelled now."""
     gains = Counter()
-    for word, pieces, mass, own in _spelled(masses, tokens):
+    words = ((word, "", pieces, mass, own) for word, pieces, mass, own in _spelled(masses, tokens))
+    others = ((*surface(token), spelling(token, tokens), mass, 1) for token, mass in unseen.items())
+    for word, mark, pieces, mass, own in itertools.chain(words, others):
         cuts = [0]
         for piece in pieces:
             cuts.append(cuts[-1] + len(surface(piece)[0]))
@@ -100,10 +125,10 @@ def _gains(masses: Mapping, tokens: Collection[str], max_bytes: int) -> Counter:
         for first, start in enumerate(cuts[:-1]):
             for end in range(cuts[first + 1] + 1, len(word) + 1):
                 text = word[start:end]
-                token = ("##" if first else "") + text
+                token = ("##" if first else mark) + text
                 whole = text == word
                 weight = (0 if own else masses[word][0]) if whole else mass
-                if len(text.encode()) > max_bytes or _key(token) != (text.encode(), first > 0):
+                if len(text.encode()) > max_bytes or _key(token) != (text.encode(), first > 0 or mark != ""):
                     continue
                 at, spelled = end, 1
                 while at not in cuts:

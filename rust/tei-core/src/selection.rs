@@ -5,6 +5,9 @@
 //! like it in its place, which is spelled as the word would be if it were no token itself (leaving-one-out, as Ney,
 //! Essen and Kneser, 1994, estimate what was not seen).
 //!
+//! The same goes for pieces: what would spell a piece if it were no token gets a share of its uses. So pieces that longer
+//! ones hide here stay for text that lacks those, as in the hierarchical back-off of Pitman and Yor's process (Teh, 2006).
+//!
 //! From more tokens than wanted the least useful go one by one, each counted again whenever a removal changed it. Then
 //! other tokens are tried in their place, as long as that shortens the text.
 mod segmenter;
@@ -69,6 +72,7 @@ pub fn select<'w>(words: impl Iterator<Item = (&'w str, u64)> + Clone, options: 
     }
     let mut selector = Selector::new(Segmenter::new(strings, masses, options.continuation_prefix), options);
     selector.run();
+    selector.words.forget_pieces();
     selector.chosen()
 }
 
@@ -204,7 +208,11 @@ impl<'a> Selector<'a> {
                 } else {
                     whole
                 };
-                let position = if start == 0 || one_class { Position::Initial } else { Position::Continuation };
+                let position = match start {
+                    0 => words.strings.position(i),
+                    _ if one_class => Position::Initial,
+                    _ => Position::Continuation,
+                };
                 if saved != 0 && mass > 0 && !self.reads_as_continuation(position, &bytes[start..end]) {
                     let id = strings.add(position, &bytes[start..end]) as usize;
                     gains.resize(gains.len().max(id + 1), 0);

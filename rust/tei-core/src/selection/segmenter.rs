@@ -1,18 +1,23 @@
 //! How words, and tokens without themselves, are spelled by a set of tokens that shrinks one by one.
+use std::cmp::Reverse;
+
 use crate::segmentation::char_count;
 use crate::trie::{Key, Trie};
 use crate::vocabulary::Position;
 
-use super::strings::{Mass, StringId, Strings};
+use super::strings::{Mass, StringId, Strings, unseen_pieces};
 
 /// All strings with their pieces under the tokens chosen; a string that is a token is spelled as if it were not.
 ///
 /// So a word's mass is in two parts: text that has the word again meets its own token, if it is one; an unseen word
-/// like it does not, and meets the pieces.
+/// like it does not, and meets the pieces. Neither has other text all the pieces again, so a part of each piece's uses
+/// stands for unseen ones: it meets the pieces that the piece would have, and so on down to characters.
 pub(super) struct Segmenter {
     pub(super) strings: Strings,
     /// Of words; other strings have none.
     pub(super) masses: Vec<Mass>,
+    /// Of tokens: mass of text that has an unseen piece in the place of this one, as of the latest rebuilding.
+    unseen_pieces: Vec<u64>,
     /// Which strings are tokens.
     pub(super) chosen: Vec<bool>,
     prefix: String,
@@ -36,6 +41,7 @@ impl Segmenter {
         let mut new = Self {
             strings,
             masses,
+            unseen_pieces: Vec::new(),
             chosen: Vec::new(),
             prefix: prefix.to_owned(),
             trie: Trie::empty(),
@@ -53,6 +59,7 @@ impl Segmenter {
 
     fn resize(&mut self, size: usize) {
         self.masses.resize(size, Mass::default());
+        self.unseen_pieces.resize(size, 0);
         self.chosen.resize(size, false);
     }
 
@@ -73,6 +80,7 @@ impl Segmenter {
         self.trie = Trie::of_keys(&keys, &self.prefix);
         self.uses = vec![0; size];
         self.users = vec![Vec::new(); size];
+        self.unseen_pieces = vec![0; size];
         self.starts.clear();
         self.lens = vec![0; size];
         self.pieces.clear();
@@ -83,7 +91,28 @@ impl Segmenter {
                 self.update(i);
             }
         }
+        self.leave_out_pieces();
         self.touched.clear();
+    }
+
+    /// Gives each token's pieces the mass of unseen ones like it, the longest first, since theirs are shorter.
+    fn leave_out_pieces(&mut self) {
+        let ids = 0..self.strings.len() as StringId;
+        let mut tokens: Vec<_> = ids.filter(|&id| self.chosen[id as usize] && self.lens[id as usize] > 1).collect();
+        tokens.sort_unstable_by_key(|&id| Reverse(self.strings.bytes(id).len()));
+        for id in tokens {
+            let mass = unseen_pieces(self.uses[id as usize]);
+            self.unseen_pieces[id as usize] = mass;
+            self.weigh(id, mass, u64::wrapping_add);
+        }
+    }
+
+    /// Takes the mass of unseen pieces away: what is left is text of words as they were counted.
+    pub(super) fn forget_pieces(&mut self) {
+        for id in 0..self.strings.len() as StringId {
+            let mass = std::mem::take(&mut self.unseen_pieces[id as usize]);
+            self.weigh(id, mass, u64::wrapping_sub);
+        }
     }
 
     pub(super) fn path(&self, i: StringId) -> &[StringId] {
@@ -99,7 +128,7 @@ impl Segmenter {
     /// Mass of the text that meets a string's pieces.
     pub(super) fn spelled_mass(&self, i: StringId) -> u64 {
         let Mass { again, unseen } = self.masses[i as usize];
-        if self.chosen[i as usize] { unseen } else { again + unseen }
+        self.unseen_pieces[i as usize] + if self.chosen[i as usize] { unseen } else { again + unseen }
     }
 
     /// Mass of the text that meets a token.
@@ -112,12 +141,13 @@ impl Segmenter {
         Some(self.emitted(token).saturating_mul(u64::from(self.lens[token as usize]).checked_sub(1)?))
     }
 
-    /// Tokens of all text, by mass.
+    /// Tokens of all text, by mass; unseen pieces are part of no text of their own.
     pub(super) fn total(&self) -> u64 {
         (0..self.strings.len() as StringId)
             .map(|i| {
                 let own = if self.chosen[i as usize] { self.masses[i as usize].again } else { 0 };
-                own + self.spelled_mass(i) * u64::from(self.lens[i as usize])
+                let spelled = self.spelled_mass(i) - self.unseen_pieces[i as usize];
+                own + spelled * u64::from(self.lens[i as usize])
             })
             .fold(0, u64::saturating_add)
     }
@@ -128,6 +158,8 @@ impl Segmenter {
         self.trie.remove(position, bytes);
         // From now on its pieces spell it where it occurs again, too.
         self.weigh(token, self.masses[token as usize].again, u64::wrapping_add);
+        let unseen = std::mem::take(&mut self.unseen_pieces[token as usize]);
+        self.weigh(token, unseen, u64::wrapping_sub);
         self.chosen[token as usize] = false;
         self.touched.clear();
         self.touched.extend_from_slice(path(&self.pieces, &self.starts, &self.lens, token));
