@@ -167,7 +167,7 @@ class WordCounts:
 
 def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     """
-    Marks tokens of one character, in any position, that is common in any text or occurs in the words.
+    Marks tokens of one character, in any position, that is printable ASCII or occurs in the words.
     """
 
 def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> tuple[list[Any], Incomplete, Incomplete, int | None]:
