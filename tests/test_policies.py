@@ -200,3 +200,22 @@ def test_diagnostics_are_those_of_the_smaller_vocabularies(tokens, table):
         if i:
             lost = (entropy - found["entropy"][i - 1]) / (sizes[i - 1] - size)
             assert found["marginal_utility"][i] == pytest.approx(lost)
+
+
+def test_a_dropped_token_comes_back_before_a_new_one_that_saves_less():
+    tok = make([*ALPHABET, "abc"])
+    options = {"size": tok.vocab_size - 1, "protect": KEEP}
+    for uses, added in ((9, "abc"), (30, "bca")):
+        # Nine uses of a new token may be an accident; thirty are more than the five of the old one.
+        counts = WordCounts.from_mapping({"abc": 5, "bca": uses})
+        plan = tok.plan(counts, grow=1, **options)
+        assert set(plan.target) - set(KEEP) == {added}
+
+
+def test_auto_keeps_common_characters_that_the_text_lacks():
+    tok = make([*ALPHABET, "\u201c", "ж", "abc"])
+    counts = WordCounts.from_mapping({"ab": 9, "ba": 9})
+    target = set(tok.plan(counts, size="auto").target)
+    assert {"\u201c", "é", "##é"} <= target
+    assert not {"ж", "中", "abc"} & target
+    assert "\u201c" not in tok.plan(counts, size=len(target) - 3).target

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, MismatchError
-from tei.evidence import Bounds, Evidence, Ids, TrimOrder
+from tei.evidence import Bounds, Evidence, Ids
 from tei.plan import ResizePlan
 from tei.policy import Auto, Policy
 from tei.reasons import reasons_to_drop
@@ -67,7 +67,7 @@ def plan_resize(
             dropped ones stay.
 
     Returns:
-        The plan. Its curve has a row for each possible size, if the policy trims: `size`, `tokens`, `unknown_words` and, with weights, `drift`
+        The plan. Its curve has a row for each possible size: `size`, `tokens`, `unknown_words` and, with weights, `drift`
         (mean cost of a token so far) and `parameters` (of the embedding).
 
     Raises:
@@ -167,9 +167,7 @@ class _Draft:
         return {**self.drop, **found, **{token: why or "added" for token, why in self.add.items()}}
 
     def _curve(self) -> Mapping[str, NDArray[Any]]:
-        usage, rows = self.evidence.usage, self.evidence.rows
-        # A policy that did not ask for the order did not choose by it: then there is one size, and no need to make it.
-        trim = self.evidence.trim if self.drop or "trim" in vars(self.evidence) else TrimOrder.empty()
+        usage, trim, rows = self.evidence.usage, self.evidence.trim, self.evidence.rows
         size = self.evidence.tokenizer.vocab_size - np.arange(len(trim.order) + 1)
         curve: dict[str, NDArray[Any]] = {
             "size": size,

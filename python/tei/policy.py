@@ -171,9 +171,12 @@ def _grown(evidence: Evidence, dropped: Ids, count: Any) -> Mapping[str, int]:
     return evidence.grown(dropped, _checked(count))
 
 
+def _is_character(evidence: Evidence, token: str) -> bool:
+    return len(token.removeprefix(evidence.tokenizer.scheme.continuation_prefix)) == 1
+
+
 def _explained(evidence: Evidence, grown: Mapping[str, int]) -> dict[str, str]:
-    prefix = evidence.tokenizer.scheme.continuation_prefix
-    forms = {token: "unseen: in {} unknown words" for token in grown if len(token.removeprefix(prefix)) == 1}
+    forms = {token: "unseen: in {} unknown words" for token in grown if _is_character(evidence, token)}
     return {token: forms.get(token, "grown: saves {} tokens").format(gain) for token, gain in grown.items()}
 
 
@@ -188,7 +191,7 @@ def _dearest(evidence: Evidence, dropped: Ids, grown: Mapping[str, int], room: i
     known = {token: cost for token, cost, uses in costs if uses}
     reasons = _explained(evidence, grown)
     worth = {token: gain - CERTAIN * math.sqrt(gain) for token, gain in grown.items()}
-    worth |= {token: math.inf for token, why in reasons.items() if why.startswith("unseen")}
+    worth |= {token: math.inf for token in grown if _is_character(evidence, token)}
     worth |= {token: max(cost, worth.get(token, 0.0)) for token, cost in known.items()}
     best = sorted(worth, key=worth.__getitem__, reverse=True)[:room]
     return {token: "" if token in known else reasons[token] for token in best}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from tei.counts import WordCounts
 from tei.errors import InvalidInputError, SizeError
 from tei.evidence import Evidence, Ids, TrimOrder, explain_protected
 from tei.usage import Usage, count_usage
-
-if TYPE_CHECKING:
-    from tei.tokenizer import Tokenizer
 
 __all__ = ["Budget", "Size", "chosen_size", "chosen_to_drop", "diagnose"]
 
@@ -82,14 +79,10 @@ def chosen_to_drop(evidence: Evidence, size: Any, *, room: int = 0) -> Ids:
     """
     dropped = evidence.cheapest(chosen_size(evidence, size, room=room))
     if isinstance(size, str):
-        names = enumerate(evidence.names(dropped))
-        dropped = np.delete(dropped, [i for i, token in names if _is_common(token, evidence.tokenizer)])
+        prefix, names = evidence.tokenizer.scheme.continuation_prefix, evidence.names(dropped)
+        common = [i for i, token in enumerate(names) if COMMON.fullmatch(token.removeprefix(prefix))]
+        dropped = np.delete(dropped, common)
     return dropped
-
-
-def _is_common(token: str, tokenizer: "Tokenizer") -> bool:
-    """Whether it is a character of Latin-1 or general punctuation, in either position."""
-    return bool(COMMON.fullmatch(token.removeprefix(tokenizer.scheme.continuation_prefix)))
 
 
 def chosen_size(evidence: Evidence, size: Any, *, room: int = 0) -> int:
