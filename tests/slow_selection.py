@@ -19,7 +19,7 @@ def select(
     best, count = _total(masses, tokens), size // 5
     for _ in range(ROUNDS):
         gains = _gains(masses, unseen, tokens, max_bytes)
-        new = sorted((t for t in gains if gains[t] > 0), key=lambda t: (-gains[t], _key(t)))[:count]
+        new = sorted(gains, key=lambda t: (-gains[t], _key(t)))[:count]
         if not new:
             break
         tried = tokens | set(new)
@@ -39,11 +39,12 @@ def select(
 def _masses(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Of each word, the mass of text that has it again, and of text that has an unseen word in its place."""
     once, twice = (sum(count == n for count in counts.values()) for n in (1, 2))
-    discount = (UNIT * once + once // 2 + twice) // max(once + 2 * twice, 1)
+    twofold = 2 * max(once + 2 * twice, 1)
+    discount = (UNIT * once + twofold // 2) // twofold
     unseen = {
         # Rust rounds halves away from zero.
         word: min(
-            count * UNIT, discount + math.floor(0.24 * UNIT * math.sqrt(count) * math.sqrt(math.sqrt(count)) + 0.5)
+            count * UNIT, discount + math.floor(0.26 * UNIT * math.sqrt(count) * math.sqrt(math.sqrt(count)) + 0.5)
         )
         for word, count in counts.items()
     }
@@ -112,8 +113,11 @@ def _prune(masses: Mapping, tokens: set[str], kept: Sequence[str], size: int) ->
 
 
 def _gains(masses: Mapping, unseen: Mapping, tokens: Collection[str], max_bytes: int) -> Counter:
-    """What each longer string, put where a piece begins, would save in the words as they are spelled now."""
-    gains = Counter()
+    """What each longer string, put where a piece begins, would save in the words as they are spelled now.
+
+    Strings that save nothing, or in no more text than one occurrence, are left out.
+    """
+    gains, met = Counter(), Counter()
     words = ((word, "", pieces, mass, own) for word, pieces, mass, own in _spelled(masses, tokens))
     others = ((*surface(token), spelling(token, tokens), mass, 1) for token, mass in unseen.items())
     for word, mark, pieces, mass, own in itertools.chain(words, others):
@@ -134,5 +138,7 @@ def _gains(masses: Mapping, unseen: Mapping, tokens: Collection[str], max_bytes:
                 while at not in cuts:
                     at += len(surface(path(word[at:], tokens, "##")[0][0])[0])
                     spelled += 1
-                gains[token] += weight * (cuts.index(at) - first - spelled)
-    return gains
+                saved = cuts.index(at) - first - spelled
+                gains[token] += weight * saved
+                met[token] += weight if saved > 0 else 0
+    return Counter({token: gain for token, gain in gains.items() if gain > 0 and met[token] > UNIT})

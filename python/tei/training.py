@@ -10,7 +10,8 @@ With `quality`, twice as many merges are made as there is room for, and tokens a
 be without them under longest match, counted anew after each removal; then other strings are tried in their place until
 nothing improves. Judged on its own text, a vocabulary that knows every word by heart would look best. So a part of each
 word's count stands for unseen words: it is spelled as the word would be if it were no token itself (leaving-one-out, as
-Ney, Essen and Kneser, 1994, estimate what was not seen). So does a part of each piece's uses, down to characters.
+Ney, Essen and Kneser, 1994, estimate what was not seen). So does a part of each piece's uses, down to characters. What
+occurs once is made a token only where there is nothing else.
 
 Either result depends on the counts alone, not on the order of words, on threads or on a hash seed.
 """
@@ -111,7 +112,7 @@ def induce(
         >>> induction.spec.tokens[5:]
         ('g', 'h', 'p', 's', 'u', '##g', '##h', '##p', '##s', '##u', 'hug', 'hugs', '##ug')
         >>> induction.reasons[-2]
-        Reason(kind='chosen', count=4.203125, saved=4.203125)
+        Reason(kind='chosen', count=4.125, saved=4.125)
     """
     scheme = scheme or counts.scheme
     if scheme != counts.scheme:

@@ -76,6 +76,15 @@ pub fn select<'w>(words: impl Iterator<Item = (&'w str, u64)> + Clone, options: 
     selector.chosen()
 }
 
+/// What a new token would do.
+#[derive(Clone, Copy, Default)]
+struct Gain {
+    /// Mass of tokens saved.
+    saved: i64,
+    /// Mass of the words that get shorter. A word met once says little of other text, however long it is.
+    met: u64,
+}
+
 struct Selector<'a> {
     words: Segmenter,
     options: Options<'a>,
@@ -158,9 +167,10 @@ impl<'a> Selector<'a> {
     /// Makes tokens of the `count` strings that would shorten the text most, each counted by itself.
     fn try_new(&mut self, count: usize) -> bool {
         let (strings, gains) = self.gains();
-        let mut order: Vec<StringId> = (0..strings.len() as StringId).filter(|&i| gains[i as usize] > 0).collect();
+        let helps = |&i: &StringId| gains[i as usize].saved > 0 && gains[i as usize].met > UNIT;
+        let mut order: Vec<StringId> = (0..strings.len() as StringId).filter(helps).collect();
         let by_gain = |&a: &StringId, &b: &StringId| {
-            gains[b as usize].cmp(&gains[a as usize]).then_with(|| strings.key(a).cmp(&strings.key(b)))
+            gains[b as usize].saved.cmp(&gains[a as usize].saved).then_with(|| strings.key(a).cmp(&strings.key(b)))
         };
         if count < order.len() {
             order.select_nth_unstable_by(count, by_gain);
@@ -175,11 +185,11 @@ impl<'a> Selector<'a> {
         !order.is_empty()
     }
 
-    /// Strings that are no tokens, and the mass of tokens that each would save.
+    /// Strings that are no tokens, and what each would save.
     ///
     /// Under longest match a new token changes a word where a piece begins and the token is longer than the piece; from
     /// where it ends, the word is spelled on until a piece begins where one began before.
-    fn gains(&self) -> (Strings, Vec<i64>) {
+    fn gains(&self) -> (Strings, Vec<Gain>) {
         let words = &self.words;
         let one_class = self.options.continuation_prefix.is_empty();
         let (mut strings, mut gains, mut cuts) = (Strings::default(), Vec::new(), Vec::new());
@@ -215,8 +225,9 @@ impl<'a> Selector<'a> {
                 };
                 if saved != 0 && mass > 0 && !self.reads_as_continuation(position, &bytes[start..end]) {
                     let id = strings.add(position, &bytes[start..end]) as usize;
-                    gains.resize(gains.len().max(id + 1), 0);
-                    gains[id] += mass.cast_signed() * saved;
+                    gains.resize(gains.len().max(id + 1), Gain::default());
+                    gains[id].saved += mass.cast_signed() * saved;
+                    gains[id].met += if saved > 0 { mass } else { 0 };
                 }
             };
             for first in 0..cuts.len() - 1 {

@@ -89,7 +89,9 @@ pub fn train(counts: &WordCounts, rules: &Rules, options: &Options) -> Result<Ve
     let wanted = options.vocab_size.saturating_mul(if options.quality { CANDIDATES } else { 1 });
     let base = tokens.list.len();
     for merge in merges(counts, &alphabet, options) {
-        if tokens.list.len() >= wanted || base == options.vocab_size {
+        // What occurred once is no candidate, but fills a vocabulary that would lack tokens.
+        let enough = if merge.count > 1 { wanted } else { options.vocab_size };
+        if tokens.list.len() >= enough || base == options.vocab_size {
             break;
         }
         tokens.merge(merge);
