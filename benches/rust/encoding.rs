@@ -64,14 +64,15 @@ fn cache(criterion: &mut Criterion) {
     let words: Vec<_> = words("English").iter().filter_map(|word| PackedWord::new(word.as_bytes())).collect();
     let mut cache = WordCache::new(16, 1, 1 << 16);
     for &word in &words {
-        let place = cache.prefetch(word);
+        let place = cache.pairs().prefetch(word);
         cache.insert(word, place, &[1, 2]);
     }
     let mut group = criterion.benchmark_group("cache");
     group.throughput(Throughput::Elements(words.len() as u64));
     group.bench_function("hits", |bencher| {
         bencher.iter(|| {
-            words.iter().filter(|word| cache.get::<Baseline, true>(**word, cache.prefetch(**word)).is_some()).count()
+            let pairs = cache.pairs();
+            words.iter().filter(|word| pairs.get::<Baseline, true>(**word, pairs.prefetch(**word)).is_some()).count()
         });
     });
     group.finish();

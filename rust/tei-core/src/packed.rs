@@ -1,13 +1,23 @@
 //! Words as integers: up to 15 bytes and their length in one `u128`, longer ones in a few of 64 bits; compared and hashed
 //! without a loop.
 
-use crate::machine::{Bytewise, Machine};
-
 /// The longest word, in bytes, that packs.
 pub const MAX_PACKED: usize = 15;
 
 /// Where the length of a packed word begins.
 const LENGTH: u32 = 120;
+
+/// The lowest bytes of two numbers side by side, for each count of them.
+static LOWEST: [[u64; 2]; MAX_PACKED + 1] = {
+    let mut masks = [[0; 2]; MAX_PACKED + 1];
+    let mut i = 1;
+    while i <= MAX_PACKED {
+        let mask = u128::MAX >> (128 - 8 * i);
+        masks[i] = [mask as u64, (mask >> 64) as u64];
+        i += 1;
+    }
+    masks
+};
 
 /// A word of 1 to [`MAX_PACKED`] bytes: its bytes from the lowest on, its length in bits 120 to 123, zero in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,9 +30,14 @@ impl PackedWord {
     /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_PACKED`] and in a text of 16 bytes more.
     #[inline(always)]
     #[must_use]
-    pub fn read<M: Machine>(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        let block = text.get(at..at + 16)?.first_chunk()?;
-        (1..=MAX_PACKED).contains(&len).then(|| Self(M::first(block, len) | (len as u128) << LENGTH))
+    pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
+        let block: &[u8; 16] = text.get(at..)?.first_chunk()?;
+        if !(1..=MAX_PACKED).contains(&len) {
+            return None;
+        }
+        // In halves: compilers put a whole number together in a vector, and take it apart again to hash it.
+        let half = |i: usize| block.as_chunks().0.get(i).map_or(0, |bytes| u64::from_le_bytes(*bytes)) & LOWEST[len][i];
+        Some(Self(u128::from(half(0)) | u128::from(half(1) | (len as u64) << (LENGTH - 64)) << 64))
     }
 
     /// Packs a word, or says that it is too long (or empty).
@@ -30,7 +45,7 @@ impl PackedWord {
     pub fn new(word: &[u8]) -> Option<Self> {
         let mut block = [0; 16];
         block.get_mut(..word.len())?.copy_from_slice(word);
-        Self::read::<Bytewise>(&block, 0, word.len())
+        Self::read(&block, 0, word.len())
     }
 
     /// The integer; never zero.

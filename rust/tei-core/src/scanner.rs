@@ -127,13 +127,25 @@ impl<'a> Found<'a> {
         scratch
     }
 
-    /// All words, packed, or [`PackedWord::LONG`].
+    /// Whether words may be runs of ideographs.
     #[inline(always)]
-    pub fn packed<M: Machine>(self) -> impl Iterator<Item = PackedWord> {
-        self.starts.iter().zip(self.ends).map(move |(&start, &end)| {
-            let len = end.wrapping_sub(start) as usize;
-            PackedWord::read::<M>(self.folded, start as usize, len).unwrap_or(PackedWord::LONG)
-        })
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        self.runs
+    }
+
+    /// Calls `f` with the number of each word and the word packed, or None if it is too long.
+    #[inline(always)]
+    pub fn each_packed(self, mut f: impl FnMut(usize, Option<PackedWord>)) {
+        // An iterator of options takes twice as many instructions.
+        let (starts, ends) = (self.starts, &self.ends[..self.starts.len()]);
+        for i in 0..starts.len() {
+            let (start, len) = (starts[i] as usize, ends[i].wrapping_sub(starts[i]) as usize);
+            match PackedWord::read(self.folded, start, len) {
+                Some(word) => f(i, Some(word)),
+                None => f(i, None),
+            }
+        }
     }
 
     /// The `i`-th word, packed wide.

@@ -2,7 +2,6 @@
 //! memory is not to hold.
 use crate::Result;
 use crate::encoder::Encoder;
-use crate::machine::{Bytewise, Machine};
 use crate::packed::PackedWord;
 use crate::parallel::{map_units, thread_count};
 use crate::runs::Runs;
@@ -127,17 +126,11 @@ fn slot(word: PackedWord) -> usize {
 }
 
 impl Words for Tally {
-    fn take(&mut self, found: Found<'_>) {
-        self.take_on::<Bytewise>(found);
-    }
-
     #[inline(always)]
-    fn take_on<M: Machine>(&mut self, found: Found<'_>) {
+    fn take(&mut self, found: Found<'_>) {
         if self.heads.is_empty() {
             self.heads.resize(1 << BITS, EMPTY);
         }
-        for (i, word) in found.packed::<M>().enumerate() {
-            self.add(word, found, i);
-        }
+        found.each_packed(|i, packed| self.add(packed.unwrap_or(PackedWord::LONG), found, i));
     }
 }

@@ -18,7 +18,7 @@ const ELSEWHERE: u128 = 1 << 124;
 /// the other; their number comes last.
 type Row<const N: usize> = [u16; N];
 
-/// Ids in the first places of a row, and how many there are.
+/// Ids in the first places of a row, and how many there are, fewer than places.
 pub type Known<const N: usize> = ([TokenId; N], usize);
 
 /// Two slots in one cache line; a key is a packed word, or zero when empty.
@@ -63,24 +63,21 @@ impl WordCache {
         }
     }
 
-    /// Whether an id has 16 bits; [`WordCache::get`] must be told.
+    /// Whether an id has 16 bits; [`Pairs::get`] must be told.
     #[inline(always)]
     #[must_use]
     pub fn is_compact(&self) -> bool {
         self.compact
     }
 
-    /// Asks for the memory that a later [`WordCache::get`] of this word will read, and says where that is.
+    /// The slots of short words.
     #[inline(always)]
     #[must_use]
-    pub fn prefetch(&self, word: PackedWord) -> u32 {
-        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
-        let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
-        prefetch(self.pairs.as_ptr().wrapping_add(place as usize));
-        place
+    pub fn pairs(&self) -> Pairs<'_> {
+        Pairs { pairs: &self.pairs, seeds: self.seeds }
     }
 
-    /// The same for a longer word.
+    /// As [`Pairs::prefetch`], for a longer word.
     #[inline(always)]
     #[must_use]
     pub fn prefetch_wide(&self, word: Wide<4>) -> u32 {
@@ -93,15 +90,7 @@ impl WordCache {
         place_of(&self.long, word, self.seeds)
     }
 
-    /// The ids of a word; `place` is that of the word.
-    #[inline(always)]
-    #[must_use]
-    pub fn get<M: Machine, const COMPACT: bool>(&self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
-        let pair = &self.pairs[place as usize];
-        Some(unpack::<COMPACT, PLACES>(&pair.ids[M::find(&pair.keys, word.bits())?]))
-    }
-
-    /// What [`WordCache::get`] does not know since it was put into the neighbouring pair; it comes back to its own.
+    /// What [`Pairs::get`] does not know since it was put into the neighbouring pair; it comes back to its own.
     pub fn recall(&mut self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
         let neighbour = self.neighbour(place);
         let slot = Baseline::find(&self.pairs[neighbour].keys, word.bits())?;
@@ -127,7 +116,7 @@ impl WordCache {
         }
     }
 
-    /// Whether a word that [`WordCache::get`] does not know has more ids than it holds.
+    /// Whether a word that [`Pairs::get`] does not know has more ids than it holds.
     #[must_use]
     pub fn is_elsewhere(&self, word: PackedWord, place: u32) -> bool {
         self.pairs[place as usize].keys.contains(&(word.bits() | ELSEWHERE))
@@ -171,6 +160,33 @@ impl WordCache {
     }
 }
 
+/// The slots of short words; a loop over many words keeps it in registers, where it would ask a cache anew for each.
+#[derive(Clone, Copy)]
+pub struct Pairs<'a> {
+    pairs: &'a [Pair],
+    seeds: [u64; 2],
+}
+
+impl Pairs<'_> {
+    /// Asks for the memory that a later [`Pairs::get`] of this word will read, and says where that is.
+    #[inline(always)]
+    #[must_use]
+    pub fn prefetch(self, word: PackedWord) -> u32 {
+        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
+        let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
+        prefetch(self.pairs.as_ptr().wrapping_add(place as usize));
+        place
+    }
+
+    /// The ids of a word; `place` is that of the word.
+    #[inline(always)]
+    #[must_use]
+    pub fn get<M: Machine, const COMPACT: bool>(self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
+        let pair = &self.pairs[place as usize];
+        Some(unpack::<COMPACT, PLACES>(&pair.ids[M::find(&pair.keys, word.bits())?]))
+    }
+}
+
 /// A row of ids, if they fit.
 fn pack<const N: usize>(ids: &[TokenId], compact: bool) -> Option<Row<N>> {
     let mut row = [0; N];
@@ -188,6 +204,8 @@ fn pack<const N: usize>(ids: &[TokenId], compact: bool) -> Option<Row<N>> {
 #[inline(always)]
 fn unpack<const COMPACT: bool, const N: usize>(row: &Row<N>) -> Known<N> {
     let count = usize::from(row[N - 1]);
+    // SAFETY: all rows are zeros or of `pack`, whose ids leave a place.
+    unsafe { std::hint::assert_unchecked(count < N) };
     if COMPACT {
         return (row.map(TokenId::from), count);
     }
@@ -260,7 +278,7 @@ mod tests {
         for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
             assert!(cache.insert(word(text), 0, &ids));
         }
-        let get = |cache: &WordCache, text| ids(cache.get::<Baseline, true>(word(text), 0));
+        let get = |cache: &WordCache, text| ids(cache.pairs().get::<Baseline, true>(word(text), 0));
         assert_eq!(get(&cache, "b"), Some(vec![2, 3]));
         assert_eq!(get(&cache, "c"), Some(vec![4, 5, 6, 7]));
         assert_eq!(get(&cache, "a"), None);
@@ -273,10 +291,10 @@ mod tests {
     #[test]
     fn says_where_words_of_many_pieces_are() {
         let mut cache = WordCache::new(4, 3, 10);
-        let place = cache.prefetch(word("a"));
+        let place = cache.pairs().prefetch(word("a"));
         assert!(!cache.is_elsewhere(word("a"), place));
         assert!(!cache.insert(word("a"), place, &[1; 8]));
-        assert_eq!(cache.get::<Baseline, true>(word("a"), place), None);
+        assert_eq!(cache.pairs().get::<Baseline, true>(word("a"), place), None);
         assert!(cache.is_elsewhere(word("a"), place));
     }
 
@@ -288,16 +306,16 @@ mod tests {
                 (Wide::read(&[b'x'; 99], 0, 20).expect("fits"), Wide::read(&[b'x'; 99], 0, 50).expect("fits"));
             for count in 1..40 {
                 let all: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
-                let (short, place) = (word("a"), cache.prefetch(word("a")));
+                let (short, place) = (word("a"), cache.pairs().prefetch(word("a")));
                 cache = WordCache::new(6, 3, vocab_size);
                 cache.insert(short, place, &all);
                 cache.insert_wide(wide, 0, &all);
                 cache.insert_long(long, 0, &all);
                 let fits = |most: usize| (count * width < most).then(|| all.clone());
                 let found = if width == 1 {
-                    cache.get::<Baseline, true>(short, place)
+                    cache.pairs().get::<Baseline, true>(short, place)
                 } else {
-                    cache.get::<Baseline, false>(short, place)
+                    cache.pairs().get::<Baseline, false>(short, place)
                 };
                 assert_eq!(ids(found), fits(8), "{count} of {vocab_size}");
                 assert_eq!(ids(cache.get_wide(wide, 0)), fits(16), "{count} of {vocab_size}");

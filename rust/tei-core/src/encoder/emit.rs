@@ -4,7 +4,7 @@ use crate::encoder::Encoder;
 use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
 use crate::scanner::{Found, Words};
-use crate::word_cache::{PLACES, WordCache};
+use crate::word_cache::{PLACES, Pairs, WordCache};
 
 /// Writes the ids of words.
 pub(super) struct Emit<'a> {
@@ -28,11 +28,11 @@ impl Words for Emit<'_> {
     #[inline(always)]
     fn take_on<M: Machine>(&mut self, found: Found<'_>) {
         // All are asked for before the first is needed: by then its memory has arrived.
-        self.asked.ask::<M>(found, self.lookup.cache);
+        self.asked.ask(found, self.lookup.cache);
         if self.lookup.cache.is_compact() {
-            self.emit_all::<M, true>(found);
+            M::apart(|| self.emit_all::<M, true>(found));
         } else {
-            self.emit_all::<M, false>(found);
+            M::apart(|| self.emit_all::<M, false>(found));
         }
     }
 
@@ -66,26 +66,25 @@ impl Emit<'_> {
     /// Writes the ids of the words from the `next` on that begin before `end`; returns the number of the word after.
     #[inline(always)]
     fn emit<M: Machine, const COMPACT: bool>(&mut self, found: Found<'_>, mut next: usize, end: u32) -> usize {
-        let count = found.len();
+        let (starts, count) = (found.starts(), found.len());
         loop {
             let mut out = Out::new(self.ids, count - next);
-            let words = self.asked.words(count).zip(found.starts()).skip(next);
-            for ((key, place), start) in words {
+            let (keys, places, pairs) =
+                (&self.asked.keys[..count], &self.asked.places[..count], self.lookup.cache.pairs());
+            while next < count && starts[next] < end {
                 // A long word has a key that is in no slot.
-                let known = if *start < end { self.lookup.cache.get::<M, COMPACT>(*key, *place) } else { None };
-                let Some((ids, count)) = known else { break };
+                let Some((ids, count)) = pairs.get::<M, COMPACT>(keys[next], places[next]) else { break };
                 out.push(ids, count);
                 next += 1;
             }
             out.close(self.ids);
-            if next == count || found.starts()[next] >= end {
+            if next == count || starts[next] >= end {
                 return next;
             }
             if found.is_run(next) {
                 self.lookup.encoder.encode_ideographs(found.bytes(next), self.ids);
             } else {
-                let (key, place) = self.asked.word(next);
-                self.lookup.find(key, place, found, next, self.ids);
+                self.lookup.find(keys[next], places[next], found, next, self.ids);
             }
             next += 1;
         }
@@ -97,40 +96,53 @@ impl Emit<'_> {
 pub(super) struct Asked {
     keys: Vec<PackedWord>,
     places: Vec<u32>,
+    /// Numbers of the words that are too long for a key.
+    long: Vec<u32>,
 }
 
 impl Asked {
     #[inline(always)]
-    fn ask<M: Machine>(&mut self, found: Found<'_>, cache: &WordCache) {
+    fn ask(&mut self, found: Found<'_>, cache: &WordCache) {
         if self.keys.len() < found.len() {
             self.keys.resize(found.len(), PackedWord::LONG);
             self.places.resize(found.len(), 0);
+            self.long.resize(found.len(), 0);
         }
-        let waiting = self.keys.iter_mut().zip(&mut self.places);
-        for (i, ((key, place), packed)) in waiting.zip(found.packed::<M>()).enumerate() {
-            (*key, *place) = if found.is_run(i) {
+        let long = if found.has_runs() {
+            self.ask_short::<true>(found, cache.pairs())
+        } else {
+            self.ask_short::<false>(found, cache.pairs())
+        };
+        for &i in &self.long[..long] {
+            self.places[i as usize] = ask_long(found, i as usize, cache);
+        }
+    }
+
+    /// Asks for all words but the long ones; returns how many those are.
+    ///
+    /// A function of its own, without a call: among other loops half of what it needs is not in registers, and encoding
+    /// takes a sixth longer.
+    #[inline(never)]
+    fn ask_short<const RUNS: bool>(&mut self, found: Found<'_>, pairs: Pairs<'_>) -> usize {
+        let (count, mut later) = (found.len(), 0);
+        let (keys, places, long) = (&mut self.keys[..count], &mut self.places[..count], &mut self.long[..count]);
+        found.each_packed(|i, packed| {
+            match packed {
                 // Nothing to ask for: ids of ideographs are in a table.
-                (PackedWord::LONG, 0)
-            } else if packed == PackedWord::LONG {
-                (packed, ask_long(found, i, cache))
-            } else {
-                (packed, cache.prefetch(packed))
-            };
-        }
-    }
-
-    /// The first `count` words and their places.
-    #[inline(always)]
-    fn words(&self, count: usize) -> impl Iterator<Item = (&PackedWord, &u32)> {
-        self.keys[..count].iter().zip(&self.places[..count])
-    }
-
-    fn word(&self, i: usize) -> (PackedWord, u32) {
-        (self.keys[i], self.places[i])
+                _ if RUNS && found.is_run(i) => (keys[i], places[i]) = (PackedWord::LONG, 0),
+                Some(word) => (keys[i], places[i]) = (word, pairs.prefetch(word)),
+                None => {
+                    keys[i] = PackedWord::LONG;
+                    long[later] = i as u32;
+                    later += 1;
+                }
+            }
+        });
+        later
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 fn ask_long(found: Found<'_>, i: usize, cache: &WordCache) -> u32 {
     if let Some(wide) = found.wide(i) {
         return cache.prefetch_wide(wide);

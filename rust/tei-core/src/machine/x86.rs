@@ -26,7 +26,25 @@ impl Machine for Sse2 {
     }
 }
 
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn apart_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+fn apart_avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 impl Machine for Avx2 {
+    #[inline(always)]
+    fn apart<R>(f: impl FnOnce() -> R) -> R {
+        // SAFETY: only functions with AVX2 get here.
+        unsafe { apart_avx2(f) }
+    }
+
     #[inline(always)]
     fn mask(flags: &[u8; BLOCK]) -> u64 {
         let half = |i: usize| {
@@ -88,6 +106,12 @@ fn cut(complex: u16, first: u64, some: u64) -> (usize, u64) {
 
 impl Machine for Avx512 {
     #[inline(always)]
+    fn apart<R>(f: impl FnOnce() -> R) -> R {
+        // SAFETY: only functions with AVX-512 get here.
+        unsafe { apart_avx512(f) }
+    }
+
+    #[inline(always)]
     fn mask(flags: &[u8; BLOCK]) -> u64 {
         // SAFETY: the block has 64 bytes, and only functions with AVX-512 get here.
         unsafe { _mm512_movepi8_mask(_mm512_loadu_si512(flags.as_ptr().cast())) }
@@ -143,12 +167,6 @@ impl Machine for Avx512 {
             let plain = complex == 0 && two == 0;
             Some(Step { read, written: kept.count_ones() as usize, plain })
         }
-    }
-
-    #[inline(always)]
-    fn first(block: &[u8; 16], len: usize) -> u128 {
-        // SAFETY: the block has 16 bytes, and only functions with AVX-512 get here.
-        unsafe { std::mem::transmute(_mm_maskz_loadu_epi8((1_u32 << (len & 15)) as u16 - 1, block.as_ptr().cast())) }
     }
 
     #[inline(always)]
