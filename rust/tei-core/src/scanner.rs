@@ -68,6 +68,13 @@ impl<'a> Found<'a> {
         Self { folded, starts, ends, texts, runs: false, composed: false }
     }
 
+    /// The same, with as many ends as starts for the compiler to see, which then checks no index below their number.
+    #[inline(always)]
+    #[must_use]
+    pub fn even(self) -> Self {
+        Self { ends: &self.ends[..self.starts.len()], ..self }
+    }
+
     /// Number of words.
     #[inline(always)]
     #[must_use]
@@ -134,18 +141,11 @@ impl<'a> Found<'a> {
         self.runs
     }
 
-    /// Calls `f` with the number of each word and the word packed, or None if it is too long.
+    /// The `i`-th word, packed, if it is not too long.
     #[inline(always)]
-    pub fn each_packed(self, mut f: impl FnMut(usize, Option<PackedWord>)) {
-        // An iterator of options takes twice as many instructions.
-        let (starts, ends) = (self.starts, &self.ends[..self.starts.len()]);
-        for i in 0..starts.len() {
-            let (start, len) = (starts[i] as usize, ends[i].wrapping_sub(starts[i]) as usize);
-            match PackedWord::read(self.folded, start, len) {
-                Some(word) => f(i, Some(word)),
-                None => f(i, None),
-            }
-        }
+    #[must_use]
+    pub fn packed(&self, i: usize) -> Option<PackedWord> {
+        PackedWord::read(self.folded, self.starts[i] as usize, self.ends[i].wrapping_sub(self.starts[i]) as usize)
     }
 
     /// The `i`-th word, packed wide.

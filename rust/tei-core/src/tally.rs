@@ -131,6 +131,9 @@ impl Words for Tally {
         if self.heads.is_empty() {
             self.heads.resize(1 << BITS, EMPTY);
         }
-        found.each_packed(|i, packed| self.add(packed.unwrap_or(PackedWord::LONG), found, i));
+        let found = found.even();
+        for i in 0..found.len() {
+            self.add(found.packed(i).unwrap_or(PackedWord::LONG), found, i);
+        }
     }
 }

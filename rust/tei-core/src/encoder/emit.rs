@@ -113,8 +113,8 @@ impl Asked {
         } else {
             self.ask_short::<false>(found, cache.pairs())
         };
-        for &i in &self.long[..long] {
-            self.places[i as usize] = ask_long(found, i as usize, cache);
+        if long > 0 {
+            self.ask_long(long, found, cache);
         }
     }
 
@@ -124,25 +124,33 @@ impl Asked {
     /// takes a sixth longer.
     #[inline(never)]
     fn ask_short<const RUNS: bool>(&mut self, found: Found<'_>, pairs: Pairs<'_>) -> usize {
-        let (count, mut later) = (found.len(), 0);
+        let (found, count, mut later) = (found.even(), found.len(), 0);
         let (keys, places, long) = (&mut self.keys[..count], &mut self.places[..count], &mut self.long[..count]);
-        found.each_packed(|i, packed| {
-            match packed {
+        for i in 0..count {
+            if RUNS && found.is_run(i) {
                 // Nothing to ask for: ids of ideographs are in a table.
-                _ if RUNS && found.is_run(i) => (keys[i], places[i]) = (PackedWord::LONG, 0),
-                Some(word) => (keys[i], places[i]) = (word, pairs.prefetch(word)),
-                None => {
-                    keys[i] = PackedWord::LONG;
-                    long[later] = i as u32;
-                    later += 1;
-                }
+                (keys[i], places[i]) = (PackedWord::LONG, 0);
+            } else if let Some(word) = found.packed(i) {
+                (keys[i], places[i]) = (word, pairs.prefetch(word));
+            } else {
+                keys[i] = PackedWord::LONG;
+                long[later] = i as u32;
+                later += 1;
             }
-        });
+        }
         later
+    }
+
+    /// Asks for the first `count` long words.
+    #[inline(never)]
+    fn ask_long(&mut self, count: usize, found: Found<'_>, cache: &WordCache) {
+        for &i in &self.long[..count] {
+            self.places[i as usize] = ask_long(found, i as usize, cache);
+        }
     }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn ask_long(found: Found<'_>, i: usize, cache: &WordCache) -> u32 {
     if let Some(wide) = found.wide(i) {
         return cache.prefetch_wide(wide);
