@@ -130,21 +130,15 @@ class Plan:
 
     Attributes:
         options: The options.
-        parts: Parts of a row: id of a special token or None, number of the text, token type.
-        truncation: Strategy, places for text, stride, and whether the rest makes rows of its own; None for none.
-        padding: Least width (None: the longest row), multiple, and whether padding comes first; None for none.
-        pad_id: Id of the padding.
         columns: Names of the arrays that hold an item for each place of a row.
-        wide: Whether items are int64, not int32.
+        rows: How texts become rows.
+        limit: How many ids of each text are asked for; None for all.
     """
 
     options: Options
-    parts: list[tuple[int | None, int, int]]
-    truncation: tuple[str, int, int, bool] | None
-    padding: tuple[int | None, int, bool] | None
-    pad_id: int | None
     columns: list[str]
-    wide: bool
+    rows: _core.RowPlan
+    limit: int | None
 
     @classmethod
     def make(cls, tokenizer: "Coding", options: Options, count: int) -> Self:
@@ -162,16 +156,22 @@ class Plan:
         if options.return_tensors not in (None, "np", "pt"):
             msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
             raise InvalidInputError(msg)
+        whole = strategy is None or options.return_overflowing_tokens or options.is_split_into_words
         return cls(
             options=options,
-            parts=[(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
-            truncation=None
-            if strategy is None
-            else (strategy, room, options.stride, options.return_overflowing_tokens),
-            padding=options.pads,
-            pad_id=tokenizer.pad_token_id,
             columns=options.columns,
-            wide=options.is_wide,
+            rows=_core.RowPlan(
+                [(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
+                truncation=None
+                if strategy is None
+                else (strategy, room, options.stride, options.return_overflowing_tokens),
+                padding=options.pads,
+                pad_id=tokenizer.pad_token_id,
+                columns=options.columns,
+                wide=options.is_wide,
+            ),
+            # One id more tells a text that is too long from one that just fits.
+            limit=None if whole else room + 1,
         )
 
 
@@ -231,7 +231,7 @@ class Rows(NamedTuple):
         row_offsets: Where each row begins, and the end, int64 `[n_rows + 1]`.
         samples: Number of the text or pair each row is of, int64 `[n_rows]`.
         width: The width of all rows; None if they differ.
-        encoded: The texts they are made of.
+        encoded: The texts they are made of, if offsets are asked for.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -242,32 +242,26 @@ class Rows(NamedTuple):
 
 
 def _rows(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> Rows:
-    encoded = _encode(tokenizer, given, plan)
-    if len(encoded) > 1 and len(encoded[0].row_offsets) != len(encoded[1].row_offsets):
-        msg = f"{len(given[0])} texts and {len(given[1])} second texts: give a pair for each"
-        raise InvalidInputError(msg)
-    columns, row_offsets, samples, width = _core.assemble(
-        [(e.ids, e.row_offsets) for e in encoded],
-        plan.parts,
-        truncation=plan.truncation,
-        padding=plan.padding,
-        pad_id=plan.pad_id,
-        columns=plan.columns,
-        wide=plan.wide,
-    )
+    options, encoded = plan.options, []
+    if len(given) == 1 and not (options.return_offsets_mapping or options.is_split_into_words):
+        made = plan.rows.encode(tokenizer.encoder, given[0], threads(options.parallel), plan.limit)
+    else:
+        encoded = _encode(tokenizer, given, plan)
+        if len(encoded) > 1 and len(encoded[0].row_offsets) != len(encoded[1].row_offsets):
+            msg = f"{len(given[0])} texts and {len(given[1])} second texts: give a pair for each"
+            raise InvalidInputError(msg)
+        made = plan.rows.assemble([(e.ids, e.row_offsets) for e in encoded])
+    columns, row_offsets, samples, width = made
     return Rows(dict(zip(plan.columns, columns, strict=True)), row_offsets, samples, width, encoded)
 
 
 def _encode(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> list[Encoded]:
     """Encodes the texts; no more of each than rows can hold."""
-    options = plan.options
+    options, limit = plan.options, plan.limit
     if options.return_offsets_mapping:
         return [_encode_aligned(tokenizer, texts, options) for texts in given]
-    whole = plan.truncation is None or options.return_overflowing_tokens or options.is_split_into_words
-    room = None if plan.truncation is None or whole else plan.truncation[1]
-    # One id more tells a text that is too long from one that just fits.
-    encoded = [_encode_ids(tokenizer, texts, options, None if room is None else room + 1) for texts in given]
-    if room is not None and len(encoded) > 1 and _needs_lengths(encoded, room):
+    encoded = [_encode_ids(tokenizer, texts, options, limit) for texts in given]
+    if limit is not None and len(encoded) > 1 and _needs_lengths(encoded, limit - 1):
         return [_encode_ids(tokenizer, texts, options, None) for texts in given]
     return encoded
 

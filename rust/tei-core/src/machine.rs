@@ -42,6 +42,19 @@ impl Level {
     }
 }
 
+/// Asks for the memory some bytes behind an address; any will do, since nothing is read.
+#[inline(always)]
+pub fn prefetch<T>(address: *const T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast::<i8>().wrapping_add(bytes));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (address, bytes);
+}
+
 /// How a machine makes masks and lists of positions.
 pub trait Machine {
     /// Bits of the bytes whose highest bit is set.

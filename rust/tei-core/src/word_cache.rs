@@ -5,7 +5,7 @@
 //! time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
 use crate::huge::Huge;
-use crate::machine::{Baseline, Machine};
+use crate::machine::{Baseline, Machine, prefetch};
 use crate::packed::{PackedWord, Wide};
 
 /// Places of a row that is written for a short word, and the greatest number of ids is one less.
@@ -174,7 +174,7 @@ impl Pairs<'_> {
     pub fn prefetch(self, word: PackedWord) -> u32 {
         let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
         let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
-        prefetch(self.pairs.as_ptr().wrapping_add(place as usize));
+        prefetch(self.pairs.as_ptr().wrapping_add(place as usize), 0);
         place
     }
 
@@ -231,7 +231,7 @@ fn place_of<const K: usize, const N: usize>(slots: &[Slot<K, N>], word: Wide<K>,
     let mix = |hash, pair: &[u64; 2]| fold(hash ^ pair[0] ^ seeds[0], pair[1] ^ seeds[1]);
     let hash = word.bits().as_chunks().0.iter().fold(0, mix);
     let place = hash as u32 & (slots.len() - 1) as u32;
-    prefetch(slots.as_ptr().wrapping_add(place as usize));
+    prefetch(slots.as_ptr().wrapping_add(place as usize), 0);
     place
 }
 
@@ -240,18 +240,6 @@ fn place_of<const K: usize, const N: usize>(slots: &[Slot<K, N>], word: Wide<K>,
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
-}
-
-#[inline(always)]
-fn prefetch<T>(address: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing, and SSE is part of every x86-64.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 impl std::fmt::Debug for WordCache {

@@ -101,11 +101,8 @@ impl Encoder {
         limit: Option<usize>,
     ) -> PyResult<Rows<'py>> {
         let batch = Texts::new(texts, self.core.is_lossless())?;
-        let (texts, broken, limit) = (batch.as_slice(), batch.broken(), limit.unwrap_or(usize::MAX));
-        let (ids, row_offsets) = py.detach(|| match broken {
-            Some(texts) => broken::encode_batch(&self.core, &texts, limit, threads).finish(),
-            None => parallel::encode_batch(&self.core, texts, limit, threads).finish(),
-        });
+        let texts = batch.borrowed();
+        let (ids, row_offsets) = py.detach(|| texts.encode(&self.core, limit, threads));
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 

@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use crate::grow::grow;
     #[pymodule_export]
-    use crate::rows::assemble;
+    use crate::rows::RowPlan;
     #[pymodule_export]
     use crate::trainer::{byte_letters, byte_words, normalize, train};
     #[pymodule_export]

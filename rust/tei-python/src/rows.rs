@@ -1,90 +1,170 @@
-//! `assemble`: arrays of ids in, padded model inputs out.
+//! `RowPlan`: texts, or arrays of their ids, in; padded model inputs out.
 use numpy::ndarray::ArrayView1;
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use tei_core::arena::Array;
 use tei_core::rows::{Item, Layout, Padding, Part, Strategy, Truncation, checked_offsets};
 
+use crate::encoder::Encoder;
 use crate::errors::{raise, to_python};
+use crate::texts::Texts;
 
 /// Ids of all rows, and where each row begins.
 type Rows<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i64>);
+/// Columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+type Assembled<'py> =
+    (Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Option<usize>);
 
-/// Puts texts (ids and row offsets; two of them for pairs) between special tokens, cut and padded.
+/// How texts become rows: put between special tokens, cut and padded.
 ///
-/// parts: id of a special token or None, number of the text, token type.
-/// truncation: strategy, places for text, stride, whether the rest makes rows of its own.
-/// padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
-/// columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
-/// `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
-///
-/// Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
-#[pyfunction]
-#[pyo3(signature = (texts, parts, *, truncation, padding, pad_id, columns, wide))]
-#[expect(clippy::type_complexity, clippy::too_many_arguments, reason = "called from one place in Python")]
-pub fn assemble<'py>(
-    py: Python<'py>,
-    texts: Vec<Rows<'py>>,
-    parts: Vec<(Option<i64>, usize, i64)>,
-    truncation: Option<(&str, usize, usize, bool)>,
-    padding: Option<(Option<usize>, usize, bool)>,
+/// Read once and used for many batches: reading takes as long as encoding a few texts.
+#[pyclass(frozen, module = "tei._core")]
+pub struct RowPlan {
+    parts: Vec<Part>,
+    truncation: Option<Truncation>,
+    padding: Option<Padding>,
     pad_id: Option<i64>,
-    columns: Vec<String>,
+    columns: Vec<Column>,
     wide: bool,
-) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Option<usize>)> {
-    let parts =
-        parts.into_iter().map(|(id, text, kind)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind)));
-    let truncation = truncation.map(|(strategy, room, stride, overflow)| {
-        let strategy = match strategy {
-            "only_first" => Strategy::OnlyFirst,
-            "only_second" => Strategy::OnlySecond,
-            _ => Strategy::LongestFirst,
-        };
-        Truncation { strategy, room, stride, overflow }
-    });
-    let padding = padding.map(|(width, multiple, left)| Padding { width, multiple, left });
-    let ids = texts.iter().map(|(ids, _)| ids.as_slice()).collect::<Result<Vec<_>, _>>()?;
-    let offsets = texts.iter().map(|(_, offsets)| offsets.as_slice()).collect::<Result<Vec<_>, _>>()?;
-    let layout = py.detach(|| {
-        let offsets = ids.iter().zip(&offsets).map(|(ids, offsets)| checked_offsets(offsets, ids.len()));
-        Layout::new(parts.collect(), &offsets.collect::<Result<Vec<_>, _>>()?, truncation, padding)
-    });
-    let layout = layout.map_err(|e| to_python(&e))?;
-    if pad_id.is_none() && layout.has_padding() {
-        let message = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding".to_owned();
-        return Err(raise("InvalidInputError", message));
-    }
-    let column = |name: &String| {
-        let write = if wide { write::<i64> } else { write::<i32> };
-        write(py, &layout, &ids, name, pad_id.unwrap_or(0))
-    };
-    let columns = columns.iter().map(column).collect::<PyResult<_>>()?;
-    let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
-    Ok((columns, offsets.into_pyarray(py), layout.samples().collect::<Vec<_>>().into_pyarray(py), layout.one_width()))
 }
 
-fn write<'py, T: Item + Element + 'static>(
-    py: Python<'py>,
-    layout: &Layout,
-    ids: &[&[i32]],
-    name: &str,
-    pad_id: i64,
-) -> PyResult<Bound<'py, PyAny>> {
-    if name == "sources" {
-        let firsts = [0, ids.first().map_or(0, |ids| ids.len() as i64)];
-        return to_numpy(py, py.detach(|| layout.sources(&firsts)));
+#[pymethods]
+impl RowPlan {
+    /// parts: id of a special token or None, number of the text, token type.
+    /// truncation: strategy, places for text, stride, whether the rest makes rows of its own.
+    /// padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
+    /// columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
+    /// `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
+    /// wide: whether items are int64, not int32.
+    #[new]
+    #[pyo3(signature = (parts, *, truncation, padding, pad_id, columns, wide))]
+    fn new(
+        parts: Vec<(Option<i64>, usize, i64)>,
+        truncation: Option<(&str, usize, usize, bool)>,
+        padding: Option<(Option<usize>, usize, bool)>,
+        pad_id: Option<i64>,
+        columns: Vec<String>,
+        wide: bool,
+    ) -> Self {
+        let part = |(id, text, kind): (Option<i64>, _, _)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind));
+        let truncation = truncation.map(|(strategy, room, stride, overflow)| {
+            let strategy = match strategy {
+                "only_first" => Strategy::OnlyFirst,
+                "only_second" => Strategy::OnlySecond,
+                _ => Strategy::LongestFirst,
+            };
+            Truncation { strategy, room, stride, overflow }
+        });
+        let padding = padding.map(|(width, multiple, left)| Padding { width, multiple, left });
+        let columns = columns.iter().map(|name| Column::named(name)).collect();
+        Self { parts: parts.into_iter().map(part).collect(), truncation, padding, pad_id, columns, wide }
     }
-    if name == "token_type_ids" && layout.has_one_type() {
-        // Pages of zeros need not be touched.
-        return Ok(PyArray1::<T>::zeros(py, layout.items(), false).into_any());
+
+    /// Makes rows of texts that are encoded (ids and row offsets); two of them for pairs.
+    ///
+    /// Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+    fn assemble<'py>(&self, py: Python<'py>, texts: Vec<Rows<'py>>) -> PyResult<Assembled<'py>> {
+        let ids = texts.iter().map(|(ids, _)| ids.as_slice()).collect::<Result<Vec<_>, _>>()?;
+        let offsets = texts.iter().map(|(_, offsets)| offsets.as_slice()).collect::<Result<Vec<_>, _>>()?;
+        let made = py.detach(|| self.make(&ids, &offsets));
+        self.finish(py, made.map_err(|e| to_python(&e))?)
     }
-    let column: Array<T> = py.detach(|| match name {
-        "token_type_ids" => layout.types(),
-        "attention_mask" => layout.mask(),
-        "special_tokens_mask" => layout.special_mask(),
-        _ => layout.ids(ids, Item::from(pad_id)),
-    });
-    to_numpy(py, column)
+
+    /// Encodes texts, each for a row, and makes rows of them; as `assemble` after `encode_batch`, at once.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        encoder: &Encoder,
+        texts: &Bound<'py, PyAny>,
+        threads: usize,
+        limit: Option<usize>,
+    ) -> PyResult<Assembled<'py>> {
+        let batch = Texts::new(texts, encoder.core.is_lossless())?;
+        let texts = batch.borrowed();
+        let made = py.detach(|| {
+            let (ids, offsets) = texts.encode(&encoder.core, limit, threads);
+            self.make(&[&ids], &[&offsets])
+        });
+        self.finish(py, made.map_err(|e| to_python(&e))?)
+    }
+}
+
+impl RowPlan {
+    fn make(&self, ids: &[&[i32]], offsets: &[&[i64]]) -> tei_core::Result<(Layout, Vec<Items>)> {
+        let offsets = ids.iter().zip(offsets).map(|(ids, offsets)| checked_offsets(offsets, ids.len()));
+        let offsets = offsets.collect::<Result<Vec<_>, _>>()?;
+        let layout = Layout::new(self.parts.clone(), &offsets, self.truncation, self.padding)?;
+        let columns = self.columns.iter().map(|column| self.items(*column, &layout, ids)).collect();
+        Ok((layout, columns))
+    }
+
+    fn items(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> Items {
+        match column {
+            Column::Sources => {
+                Items::Wide(layout.sources(&[0, ids.first().map_or(0, |ids| ids.len() as i64)]))
+            }
+            // Pages of zeros need not be touched.
+            Column::TokenTypes if layout.has_one_type() => Items::Zeros(layout.items()),
+            _ if self.wide => Items::Wide(self.column(column, layout, ids)),
+            _ => Items::Narrow(self.column(column, layout, ids)),
+        }
+    }
+
+    fn column<T: Item>(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> Array<T> {
+        match column {
+            Column::TokenTypes => layout.types(),
+            Column::Attention => layout.mask(),
+            Column::Special => layout.special_mask(),
+            Column::Ids | Column::Sources => layout.ids(ids, Item::from(self.pad_id.unwrap_or(0))),
+        }
+    }
+
+    fn finish<'py>(&self, py: Python<'py>, (layout, columns): (Layout, Vec<Items>)) -> PyResult<Assembled<'py>> {
+        if self.pad_id.is_none() && layout.has_padding() {
+            let message = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding".to_owned();
+            return Err(raise("InvalidInputError", message));
+        }
+        let columns = columns.into_iter().map(|items| match items {
+            Items::Narrow(items) => to_numpy(py, items),
+            Items::Wide(items) => to_numpy(py, items),
+            Items::Zeros(count) if self.wide => Ok(PyArray1::<i64>::zeros(py, count, false).into_any()),
+            Items::Zeros(count) => Ok(PyArray1::<i32>::zeros(py, count, false).into_any()),
+        });
+        let columns = columns.collect::<PyResult<_>>()?;
+        let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
+        let samples: Vec<i64> = layout.samples().collect();
+        Ok((columns, offsets.into_pyarray(py), samples.into_pyarray(py), layout.one_width()))
+    }
+}
+
+/// What an array has an item of for each place of a row.
+#[derive(Clone, Copy)]
+enum Column {
+    Ids,
+    TokenTypes,
+    Attention,
+    Special,
+    Sources,
+}
+
+impl Column {
+    fn named(name: &str) -> Self {
+        match name {
+            "token_type_ids" => Self::TokenTypes,
+            "attention_mask" => Self::Attention,
+            "special_tokens_mask" => Self::Special,
+            "sources" => Self::Sources,
+            _ => Self::Ids,
+        }
+    }
+}
+
+/// A column that is no array of numpy yet.
+enum Items {
+    Narrow(Array<i32>),
+    Wide(Array<i64>),
+    /// So many zeros.
+    Zeros(usize),
 }
 
 /// What keeps the memory of an array alive.
