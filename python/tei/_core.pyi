@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "assemble", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -68,6 +68,34 @@ class Encoder:
     def tokens(self, /) -> list[str]:
         """
         Tokens in id order.
+        """
+
+@final
+class RowPlan:
+    """
+    How texts become rows: put between special tokens, cut and padded.
+
+    Read once and used for many batches: reading takes as long as encoding a few texts.
+    """
+    def __new__(cls, /, parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> RowPlan:
+        """
+        parts: id of a special token or None, number of the text, token type.
+        truncation: strategy, places for text, stride, whether the rest makes rows of its own.
+        padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
+        columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
+        `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
+        wide: whether items are int64, not int32.
+        """
+    def assemble(self, /, texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]]) -> tuple[list[Any], Incomplete, Incomplete | None, int | None]:
+        """
+        Makes rows of texts that are encoded (ids and row offsets); two of them for pairs.
+
+        Returns the columns, the offsets of rows in them, the text each row is of (None: each is of its own), and the width
+        of all rows if it is one.
+        """
+    def encode(self, /, encoder: Encoder, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None) -> tuple[list[Any], Incomplete, Incomplete | None, int | None]:
+        """
+        Encodes texts, each for a row, and makes rows of them; as `assemble` after `encode_batch`, at once.
         """
 
 @final
@@ -168,19 +196,6 @@ class WordCounts:
 def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     """
     Marks tokens of one character, in any position, that is printable ASCII or occurs in the words.
-    """
-
-def assemble(texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> tuple[list[Any], Incomplete, Incomplete, int | None]:
-    """
-    Puts texts (ids and row offsets; two of them for pairs) between special tokens, cut and padded.
-
-    parts: id of a special token or None, number of the text, token type.
-    truncation: strategy, places for text, stride, whether the rest makes rows of its own.
-    padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
-    columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
-    `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
-
-    Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
     """
 
 def byte_letters() -> str:

@@ -229,14 +229,14 @@ class Rows(NamedTuple):
     Attributes:
         columns: Name → all rows one after the other.
         row_offsets: Where each row begins, and the end, int64 `[n_rows + 1]`.
-        samples: Number of the text or pair each row is of, int64 `[n_rows]`.
+        samples: Number of the text or pair each row is of, int64 `[n_rows]`; None if each is of its own.
         width: The width of all rows; None if they differ.
         encoded: The texts they are made of, if offsets are asked for.
     """
 
     columns: dict[str, NDArray[Any]]
     row_offsets: NDArray[np.int64]
-    samples: NDArray[np.int64]
+    samples: NDArray[np.int64] | None
     width: int | None
     encoded: list[Encoded]
 
@@ -329,13 +329,15 @@ def _finish(rows: Rows, plan: Plan, *, single: bool) -> dict[str, Any]:
         msg = "rows have different lengths: give padding=True to make one tensor of them, or truncation=True"
         raise InvalidInputError(msg)
     else:
-        count, width = len(rows.samples), rows.width
+        count, width = len(rows.row_offsets) - 1, rows.width
         result |= {name: array.reshape((count, width, *array.shape[1:])) for name, array in arrays.items()}
     extra = {}
     if options.return_length:
         extra["length"] = np.diff(rows.row_offsets)
     if options.return_overflowing_tokens:
-        extra["overflow_to_sample_mapping"] = rows.samples
+        extra["overflow_to_sample_mapping"] = (
+            np.arange(len(rows.row_offsets) - 1) if rows.samples is None else rows.samples
+        )
     elif single and options.return_tensors is None:
         result = {name: row for name, (row,) in result.items()}
     result |= extra if options.return_tensors else {name: array.tolist() for name, array in extra.items()}

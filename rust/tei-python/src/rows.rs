@@ -11,9 +11,10 @@ use crate::texts::Texts;
 
 /// Ids of all rows, and where each row begins.
 type Rows<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i64>);
-/// Columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+/// Columns, the offsets of rows in them, the text each row is of if a text may have several, and the width of all rows if
+/// it is one.
 type Assembled<'py> =
-    (Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Option<usize>);
+    (Vec<Bound<'py, PyAny>>, Bound<'py, PyArray1<i64>>, Option<Bound<'py, PyArray1<i64>>>, Option<usize>);
 
 /// How texts become rows: put between special tokens, cut and padded.
 ///
@@ -46,7 +47,8 @@ impl RowPlan {
         columns: Vec<String>,
         wide: bool,
     ) -> Self {
-        let part = |(id, text, kind): (Option<i64>, _, _)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind));
+        let part =
+            |(id, text, kind): (Option<i64>, _, _)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind));
         let truncation = truncation.map(|(strategy, room, stride, overflow)| {
             let strategy = match strategy {
                 "only_first" => Strategy::OnlyFirst,
@@ -62,7 +64,8 @@ impl RowPlan {
 
     /// Makes rows of texts that are encoded (ids and row offsets); two of them for pairs.
     ///
-    /// Returns the columns, the offsets of rows in them, the text each row is of, and the width of all rows if it is one.
+    /// Returns the columns, the offsets of rows in them, the text each row is of (None: each is of its own), and the width
+    /// of all rows if it is one.
     fn assemble<'py>(&self, py: Python<'py>, texts: Vec<Rows<'py>>) -> PyResult<Assembled<'py>> {
         let ids = texts.iter().map(|(ids, _)| ids.as_slice()).collect::<Result<Vec<_>, _>>()?;
         let offsets = texts.iter().map(|(_, offsets)| offsets.as_slice()).collect::<Result<Vec<_>, _>>()?;
@@ -100,9 +103,7 @@ impl RowPlan {
 
     fn items(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> Items {
         match column {
-            Column::Sources => {
-                Items::Wide(layout.sources(&[0, ids.first().map_or(0, |ids| ids.len() as i64)]))
-            }
+            Column::Sources => Items::Wide(layout.sources(&[0, ids.first().map_or(0, |ids| ids.len() as i64)])),
             // Pages of zeros need not be touched.
             Column::TokenTypes if layout.has_one_type() => Items::Zeros(layout.items()),
             _ if self.wide => Items::Wide(self.column(column, layout, ids)),
@@ -121,7 +122,8 @@ impl RowPlan {
 
     fn finish<'py>(&self, py: Python<'py>, (layout, columns): (Layout, Vec<Items>)) -> PyResult<Assembled<'py>> {
         if self.pad_id.is_none() && layout.has_padding() {
-            let message = "this tokenizer has no pad_token, so rows cannot be padded: encode without padding".to_owned();
+            let message =
+                "this tokenizer has no pad_token, so rows cannot be padded: encode without padding".to_owned();
             return Err(raise("InvalidInputError", message));
         }
         let columns = columns.into_iter().map(|items| match items {
@@ -132,8 +134,9 @@ impl RowPlan {
         });
         let columns = columns.collect::<PyResult<_>>()?;
         let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
-        let samples: Vec<i64> = layout.samples().collect();
-        Ok((columns, offsets.into_pyarray(py), samples.into_pyarray(py), layout.one_width()))
+        let several = self.truncation.is_some_and(|truncation| truncation.overflow);
+        let samples = several.then(|| layout.samples().collect::<Vec<_>>().into_pyarray(py));
+        Ok((columns, offsets.into_pyarray(py), samples, layout.one_width()))
     }
 }
 
