@@ -126,7 +126,7 @@ fn slot(word: PackedWord) -> usize {
 }
 
 impl Words for Tally {
-    #[inline(always)]
+    #[inline(never)]
     fn take(&mut self, found: Found<'_>) {
         if self.heads.is_empty() {
             self.heads.resize(1 << BITS, EMPTY);
