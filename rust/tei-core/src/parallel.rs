@@ -150,6 +150,35 @@ pub fn map_units<R: Send>(texts: &[&str], threads: usize, work: impl Fn(&[&str])
     results
 }
 
+/// Runs `work` on every unit of `texts`, on `threads` threads, each with a state of its own that goes from unit to unit.
+///
+/// Which state sees which unit is a matter of chance. States there are go on; new ones are left with them.
+pub fn fold_units<S: Default + Send>(
+    texts: &[&str],
+    threads: usize,
+    states: &mut Vec<S>,
+    work: impl Fn(&mut S, &[&str]) + Sync,
+) {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let threads = thread_count(threads, bytes);
+    let units = text_units(texts, bytes, threads.max(1));
+    let (next, idle) = (AtomicUsize::new(0), Mutex::new(std::mem::take(states)));
+    let idle_states = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    helpers::run(threads, &|| {
+        let taken = || units.get(next.fetch_add(1, Ordering::Relaxed));
+        let Some(mut unit) = taken() else { return };
+        let mut state = idle_states().pop().unwrap_or_default();
+        loop {
+            work(&mut state, &texts[unit.clone()]);
+            match taken() {
+                Some(next) => unit = next,
+                None => break idle_states().push(state),
+            }
+        }
+    });
+    *states = idle.into_inner().unwrap_or_else(PoisonError::into_inner);
+}
+
 fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>> {
     units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT))
 }

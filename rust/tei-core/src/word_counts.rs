@@ -162,14 +162,6 @@ impl Counter {
         self.bytes.capacity() + 8 * (self.ends.capacity() + self.counts.capacity()) + self.index.allocation_size()
     }
 
-    /// Forgets all words, but keeps its memory.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.counts.clear();
-        self.index.clear();
-    }
-
     /// All words with their counts, in the order of bytes.
     pub(crate) fn sorted(&self) -> Vec<(&[u8], u64)> {
         let mut words: Vec<_> =
