@@ -47,6 +47,20 @@ def test_refreshing_keeps_the_size(tokenizer):
     assert (new.unknown_words, new.tokens) < (old.unknown_words, old.tokens)
 
 
+def test_changes_are_those_of_whole_plans(tokenizer):
+    counts = count_words([*OLD, *NEW])
+    size = tokenizer.vocab_size
+    for plan, whole in (
+        (extend(tokenizer, counts, 3), tokenizer.plan(counts, size=size, grow=3)),
+        (refresh(tokenizer, counts, 2), tokenizer.plan(counts, size=size - 2, grow=2)),
+    ):
+        assert (plan.target, plan.reasons) == (whole.target, whole.reasons)
+        # Only the curve ends where the change does.
+        steps = len(plan.curve["size"])
+        assert 0 < steps < len(whole.curve["size"])
+        assert all((column == whole.curve[name][:steps]).all() for name, column in plan.curve.items())
+
+
 def test_bad_input_is_refused(tokenizer):
     counts = count_words(NEW)
     for change in (extend, refresh):

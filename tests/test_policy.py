@@ -34,9 +34,11 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
     pending = {token for i, token in enumerate(tok.tokens) if not protected[i]}
     passed, own = reference.visited(table, left), reference.emitted(table, left)
     more = reference.expected_uses(tok.tokens, sum(table.values()))
-    for id_, uses, cost, after, unknown in zip(
-        *_core.trim_order(tok.encoder, counts.core, protected, weights), strict=True
-    ):
+    columns = _core.trim_order(tok.encoder, counts.core, protected, weights)
+    for most in (0, 1, len(columns[0]) // 2, len(columns[0]) + 1):
+        few = _core.trim_order(tok.encoder, counts.core, protected, weights, most)
+        assert [column.tolist() for column in few] == [column[:most].tolist() for column in columns]
+    for id_, uses, cost, after, unknown in zip(*columns, strict=True):
         token = tok.tokens[id_]
         emitted = reference.emitted(table, left)
         assert uses == emitted[token]

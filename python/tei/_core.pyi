@@ -258,7 +258,9 @@ def trim_along(encoder: Encoder, counts: WordCounts, order: Incomplete, rows: In
     Gives up tokens in a given order and measures it on the words.
     """
 
-def trim_order(encoder: Encoder, counts: WordCounts, protected: Incomplete, rows: Incomplete | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:
+def trim_order(encoder: Encoder, counts: WordCounts, protected: Incomplete, rows: Incomplete | None = None, most: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:
     """
-    Orders all tokens that are not protected by what giving them up costs; rows are float32 in C order.
+    Orders tokens that are not protected by what giving them up costs; rows are float32 in C order.
+
+    most: how many come at most; None: all.
     """

@@ -2,6 +2,9 @@
 
 Each gives a plan for [`Tokenizer.apply`][tei.tokenizer.Tokenizer.apply] and for the model's rows. Counts of old and new
 text are added, and the old ones may be decayed, before: `tei.WordCounts.load(path).decay(0.5) + new`.
+
+No text is read again. `extend` may be given the words of new text alone, and takes time in proportion to those; `refresh`
+spells each word it is given once, and orders as many tokens as it replaces. So their plans have a curve of that length.
 """
 
 import itertools
@@ -14,7 +17,10 @@ from numpy.typing import NDArray
 from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, SizeError
+from tei.evidence import Evidence
 from tei.plan import ResizePlan
+from tei.planning import planned
+from tei.policy import Auto
 from tei.training import induce
 from tei.usage import check_counts
 from tei.vocabulary import fingerprint
@@ -79,7 +85,7 @@ def extend(tokenizer: "Tokenizer", counts: WordCounts, count: int) -> ResizePlan
         ('slow',)
     """
     _check_count(count)
-    plan = tokenizer.plan(counts, size=tokenizer.vocab_size, grow=count)
+    plan = _changed(tokenizer, counts, 0, count)
     if len(plan.added) < count:
         msg = f"{count} new tokens are too many: only {len(plan.added)} would shorten the text; ask for as many, or give more"
         raise SizeError(msg)
@@ -101,7 +107,12 @@ def refresh(tokenizer: "Tokenizer", counts: WordCounts, count: int, weights: Any
         SizeError: If fewer tokens may go, or fewer would shorten the text.
     """
     _check_count(count)
-    return tokenizer.plan(counts, size=tokenizer.vocab_size - count, grow=count, weights=weights)
+    return _changed(tokenizer, counts, count, count, weights)
+
+
+def _changed(tokenizer: "Tokenizer", counts: WordCounts, drop: int, grow: int, weights: Any = None) -> ResizePlan:
+    evidence = Evidence.gather(tokenizer, counts, weights=weights, most=drop)
+    return planned(evidence, Auto(tokenizer.vocab_size - drop, grow))
 
 
 def _check_count(count: int) -> None:

@@ -123,6 +123,7 @@ class Evidence:
         held_out: Words of other text of the same kind, if there are any.
         base: Words of text that new tokens must leave as it is, if there are any.
         bounds: How far choices that are left to the policy may go.
+        most: How many tokens can be dropped at most: finding out about a few takes little time.
     """
 
     tokenizer: "Tokenizer"
@@ -132,6 +133,7 @@ class Evidence:
     held_out: WordCounts | None = None
     base: WordCounts | None = None
     bounds: Bounds = Bounds()
+    most: int | None = None
 
     @classmethod
     def gather(
@@ -144,13 +146,14 @@ class Evidence:
         held_out: WordCounts | None = None,
         base: WordCounts | None = None,
         bounds: Bounds | None = None,
+        most: int | None = None,
     ) -> "Evidence":
         """Checks that everything belongs to the tokenizer; see `plan_resize`."""
         for name, words in (("counts", counts), ("held_out", held_out), ("base", base)):
             if words is not None:
                 check_counts(tokenizer, words, name)
         protected, rows = _protected(tokenizer, counts, protect), _rows(tokenizer, weights)
-        return cls(tokenizer, counts, protected, rows, held_out, base, bounds or Bounds())
+        return cls(tokenizer, counts, protected, rows, held_out, base, bounds or Bounds(), most)
 
     def with_counts(self, counts: WordCounts) -> "Evidence":
         """The same with other words."""
@@ -171,8 +174,8 @@ class Evidence:
 
     @cached_property
     def trim(self) -> TrimOrder:
-        """All unprotected tokens, the cheapest first."""
-        return TrimOrder(*_core.trim_order(self.tokenizer.encoder, self.counts.core, self.mask, self.rows))
+        """All unprotected tokens, the cheapest first; no more than `most`."""
+        return TrimOrder(*_core.trim_order(self.tokenizer.encoder, self.counts.core, self.mask, self.rows, self.most))
 
     def cheapest(self, size: int) -> Ids:
         """Ids of the tokens to drop so that `size` are left, the cheapest first."""

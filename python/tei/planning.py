@@ -21,7 +21,7 @@ from tei.vocabulary import fingerprint
 if TYPE_CHECKING:
     from tei.tokenizer import Tokenizer
 
-__all__ = ["plan_resize"]
+__all__ = ["plan_resize", "planned"]
 
 Rows = tuple[NDArray[Any], NDArray[Any]]
 
@@ -83,7 +83,12 @@ def plan_resize(
     if policy is not None and (size, grow) != ("auto", 0):
         msg = f"size {size!r} and grow {grow!r} are given beside a policy: give them to the policy, as Auto(size, grow)"
         raise InvalidInputError(msg)
-    decision = (policy or Auto(size, grow)).decide(evidence)
+    return planned(evidence, policy or Auto(size, grow), pad_to_multiple_of)
+
+
+def planned(evidence: Evidence, policy: Policy, pad_to_multiple_of: int | None = None) -> ResizePlan:
+    """The plan that a policy comes to; see `plan_resize`."""
+    decision, tokenizer = policy.decide(evidence), evidence.tokenizer
     _check_drop(evidence, decision.drop)
     drop = {token: why for token, why in decision.drop.items() if token not in decision.add}
     add = {token: why for token, why in decision.add.items() if token not in tokenizer.vocab}

@@ -28,6 +28,8 @@ def reasons_to_drop(evidence: Evidence, tokens: list[str]) -> Mapping[str, str]:
         evidence: What is known of the data.
         tokens: Tokens, none of them protected.
     """
+    if not tokens:
+        return {}
     reached = _unreachable(evidence, tokens)
     usual = _by_order(evidence, set(tokens) - reached.keys())
     return {token: reached.get(token) or usual.get(token, "cheap") for token in tokens}

@@ -80,18 +80,20 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// What trimming goes by.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// Tokens that stay, by id; nothing more is protected where it is too short.
     pub protected: &'a [bool],
     /// Embedding rows; without them a token costs the tokens it saves.
     pub rows: Option<Rows<'a>>,
+    /// How many tokens are ordered at most: of a few, most work is left out.
+    pub most: usize,
 }
 
 /// Tokens in the order in which they are given up, and the state after each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrimOrder {
-    /// All tokens that are not protected.
+    /// All tokens that are not protected, or as many as were asked for.
     pub order: Vec<TokenId>,
     /// How often each was emitted just before it went.
     pub uses: Vec<u64>,
@@ -103,26 +105,31 @@ pub struct TrimOrder {
     pub unknown_words: Vec<u64>,
 }
 
-/// Orders all unprotected tokens: what no word visits first, then by cost.
+/// Orders unprotected tokens: what no word visits first, then by cost.
 ///
 /// Among the unvisited, single characters come last and later ids first, since vocabularies number by falling frequency.
 /// A token that nothing spells comes after all others. Ties go to the token that is emitted less, then to the later id.
 #[must_use]
 pub fn trim_order(encoder: &Encoder, counts: &WordCounts, options: Options) -> TrimOrder {
-    let mut trimmer = Trimmer::new(encoder, counts, options);
+    if options.most == 0 {
+        return TrimOrder::default();
+    }
+    let mut trimmer = Trimmer::new(encoder, counts, options.rows);
     let removable = |&id: &TokenId| !options.protected.get(id as usize).copied().unwrap_or(false);
     let (used, mut unused): (Vec<_>, Vec<_>) =
         (0..encoder.vocabulary().len() as TokenId).filter(removable).partition(|&id| trimmer.users.is_used(id));
     unused.sort_by_key(|&id| (single_char(encoder.vocabulary().surface(id).0).is_some(), Reverse(id)));
-    unused.into_iter().for_each(|id| trimmer.remove(id));
-    trimmer.remove_by_cost(&used);
+    unused.into_iter().take(options.most).for_each(|id| trimmer.remove(id));
+    if trimmer.trimmed.order.len() < options.most {
+        trimmer.remove_by_cost(&used, options.most);
+    }
     trimmer.trimmed
 }
 
 /// Gives up tokens in an order made elsewhere, on other counts: what it does to text that it was not made from.
 #[must_use]
 pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, order: &[TokenId]) -> TrimOrder {
-    let mut trimmer = Trimmer::new(encoder, counts, Options { protected: &[], rows });
+    let mut trimmer = Trimmer::new(encoder, counts, rows);
     trimmer.expected.fill(0.0);
     for &id in order {
         if trimmer.words.emitted()[id as usize] > 0 {
@@ -175,14 +182,14 @@ struct Trimmer<'a> {
 }
 
 impl<'a> Trimmer<'a> {
-    fn new(encoder: &'a Encoder, counts: &'a WordCounts, options: Options<'a>) -> Self {
+    fn new(encoder: &'a Encoder, counts: &'a WordCounts, rows: Option<Rows<'a>>) -> Self {
         let (vocabulary, words) = (encoder.vocabulary(), Segmentation::new(encoder, counts, &[]));
         let (size, own) = (vocabulary.len(), words.emitted().to_vec());
         let mut users = Users::new(size);
         (0..counts.len() as u32).for_each(|i| users.note(i, &[], words.paths.get(i)));
         Self {
             vocabulary,
-            rows: options.rows,
+            rows,
             words,
             users,
             spellings: Paths::new(vocabulary.tokens().map(str::len)),
@@ -202,13 +209,16 @@ impl<'a> Trimmer<'a> {
         }
     }
 
-    fn remove_by_cost(&mut self, ids: &[TokenId]) {
+    /// Removes the cheapest of some tokens until `most` are gone in all.
+    fn remove_by_cost(&mut self, ids: &[TokenId], most: usize) {
         for &id in ids {
             self.pending[id as usize] = true;
             self.spell(id);
             self.push(id);
         }
-        while let Some(Reverse(key)) = self.heap.pop() {
+        while self.trimmed.order.len() < most
+            && let Some(Reverse(key)) = self.heap.pop()
+        {
             let id = key.3.0;
             if self.queued[id as usize] != Some(key) {
                 continue;

@@ -16,17 +16,21 @@ type Columns<'py> = (
     Bound<'py, PyArray1<u64>>,
 );
 
-/// Orders all tokens that are not protected by what giving them up costs; rows are float32 in C order.
+/// Orders tokens that are not protected by what giving them up costs; rows are float32 in C order.
+///
+/// most: how many come at most; None: all.
 #[pyfunction]
-#[pyo3(signature = (encoder, counts, protected, rows=None))]
+#[pyo3(signature = (encoder, counts, protected, rows=None, most=None))]
 pub fn trim_order<'py>(
     py: Python<'py>,
     encoder: &Encoder,
     counts: &WordCounts,
     protected: PyReadonlyArray1<'py, bool>,
     rows: Option<PyReadonlyArray2<'py, f32>>,
+    most: Option<usize>,
 ) -> PyResult<Columns<'py>> {
-    let options = Options { protected: protected.as_slice()?, rows: view(encoder, rows.as_ref())? };
+    let (protected, rows) = (protected.as_slice()?, view(encoder, rows.as_ref())?);
+    let options = Options { protected, rows, most: most.unwrap_or(usize::MAX) };
     Ok(columns(py, py.detach(|| trim::trim_order(&encoder.core, &counts.core, options))))
 }
 
