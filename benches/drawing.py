@@ -16,10 +16,9 @@ from rich.table import Table
 from rivals import EVERYONE
 from tei.bench import Seconds, ratio
 
-__all__ = ["Finish", "machine", "plot", "table", "versions", "write_readme"]
+__all__ = ["Finish", "machine", "plot", "table", "version_of", "versions", "write_readme", "write_section"]
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-SECTION = re.compile(r"(?<=<!-- compare: begin -->\n).*?(?=<!-- compare: end -->)", re.DOTALL)
 ALGORITHMS = {kind.name: kind.algorithm for kind in EVERYONE}
 
 
@@ -103,10 +102,11 @@ def versions(finishes: Sequence[Finish]) -> dict[str, str]:
     """Versions of the encoders that took part."""
     packages = {kind.name: kind.package for kind in EVERYONE}
     names = {finish.encoder for finish in finishes}
-    return {name: _version(package) for name, package in packages.items() if name in names}
+    return {name: version_of(package) for name, package in packages.items() if name in names}
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Version of a package, as far as it has one."""
     try:
         return version(package.replace("_", "-"))
     except PackageNotFoundError:
@@ -125,9 +125,15 @@ def write_readme(facts: Mapping[str, Any], finishes: Sequence[Finish]) -> None:
         bold = "**" if name == "tei" else ""
         rows.append([f"{bold}{name} {facts['versions'][name]}{bold}", ALGORITHMS[name], *cells])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    where = f"`{facts['command']}` on {facts['machine']}, Python {facts['python']}."
+    write_section("compare", lines, facts["command"])
+
+
+def write_section(name: str, lines: Sequence[str], command: str) -> None:
+    """Replace a section of the README by lines, and say what made them, and where."""
+    section = re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)", re.DOTALL)
+    where = f"`{command}` on {machine()}, Python {platform.python_version()}."
     text = "\n".join([*lines, "", where, ""])
-    README.write_text(SECTION.sub(lambda _: text, README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(section.sub(lambda _: text, README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _cell(name: str, cases: Sequence[str], rates: Mapping[tuple[str, str], float]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from reference import path, spelling, surface
 
-UNIT, ROUNDS, LEAST_GAIN = 64, 8, 1e-4
+UNIT, ROUNDS, LEAST_GAIN, MAX_PIECES = 64, 8, 1e-4, 6
 
 
 def select(
@@ -127,7 +127,7 @@ def _gains(masses: Mapping, unseen: Mapping, tokens: Collection[str], max_bytes:
         if len(pieces) < 2 or cuts[-1] != len(word):
             continue
         for first, start in enumerate(cuts[:-1]):
-            for end in range(cuts[first + 1] + 1, len(word) + 1):
+            for end in range(cuts[first + 1] + 1, cuts[min(first + MAX_PIECES, len(pieces))] + 1):
                 text = word[start:end]
                 token = ("##" if first else mark) + text
                 whole = text == word

@@ -32,13 +32,14 @@ def _texts(name: str) -> tuple[str, ...]:
     return tuple(READERS[name]()) if name in READERS else corpus(name)
 
 
-def _run(trainer: str, path: Path, size: int = SIZE, **environment: str) -> dict[str, float]:
+def run(trainer: str, path: Path, size: int = SIZE, **environment: str) -> dict[str, float]:
+    """Wall and CPU seconds and peak MiB of a trainer in a process of its own, on one thread unless `environment` says more."""
     paths = os.pathsep.join([str(BENCHES), os.environ.get("PYTHONPATH", "")])
     variables = {**os.environ, "PYTHONPATH": paths, "RAYON_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "must.induction_probe", trainer, str(path), str(size)]
-    result: dict[str, float] = json.loads(
-        subprocess.run(command, check=True, capture_output=True, env=variables).stdout
-    )
+    # Trainers print what they like before.
+    printed = subprocess.run(command, check=True, capture_output=True, env=variables).stdout.splitlines()[-1]
+    result: dict[str, float] = json.loads(printed)
     return result
 
 
@@ -51,9 +52,7 @@ def _race(language: str, trainers: tuple[str, ...], options: Options) -> dict[st
         path = Path(directory) / "texts.txt"
         path.write_text("\n".join(texts), encoding="utf-8")
         size = 4_000 if options.quick else SIZE
-        rounds = [
-            {trainer: _run(trainer, path, size) for trainer in trainers} for _ in range(1 if options.quick else 5)
-        ]
+        rounds = [{trainer: run(trainer, path, size) for trainer in trainers} for _ in range(1 if options.quick else 5)]
     return {
         trainer: {key: statistics.median(run[trainer][key] for run in rounds) for key in rounds[0][trainer]}
         for trainer in trainers
@@ -104,7 +103,7 @@ def memory_limit(options: Options) -> Result:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "texts.txt"
         _write_large(path, 20_000_000 if options.quick else 2_000_000_000)
-        limited = _run("merges", path, 8_000, MEMORY_LIMIT="1 MiB" if options.quick else "256 MiB")
+        limited = run("merges", path, 8_000, MEMORY_LIMIT="1 MiB" if options.quick else "256 MiB")
         counts = tei.count_words(path, memory_limit="8 MiB")
         same = counts == tei.count_words(path)
     return Result(limited["peak"] if same else float("inf"), note=f"{len(counts)} words, {limited['wall']:.0f} s")

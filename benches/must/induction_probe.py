@@ -4,6 +4,7 @@
 thread, unless RAYON_NUM_THREADS says otherwise. Imports are left out of the seconds.
 """
 
+import io
 import json
 import os
 import sys
@@ -55,10 +56,34 @@ def _tokenizers(path: str, size: int) -> Callable[[], object]:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
+    # Runs of ideographs are words, as they are for the others.
+    tokenizer.normalizer = normalizers.BertNormalizer(handle_chinese_chars=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=2, show_progress=False)
     return lambda: tokenizer.train_from_iterator(_lines(path), trainer)
+
+
+def _gigatoken(path: str, size: int) -> Callable[[], object]:
+    import gigatoken
+
+    return lambda: gigatoken.train_bpe(path, size, [])
+
+
+def _bpeasy(path: str, size: int) -> Callable[[], object]:
+    import bpeasy
+
+    from tei import _core
+
+    pattern, longest = _core.byte_words()
+    return lambda: bpeasy.train_bpe(_lines(path), pattern, longest, size)
+
+
+def _sentencepiece(path: str, size: int) -> Callable[[], object]:
+    import sentencepiece
+
+    train = sentencepiece.SentencePieceTrainer.train
+    options = {"vocab_size": size, "model_type": "bpe", "num_threads": THREADS, "minloglevel": 2}
+    return lambda: train(input=path, model_writer=io.BytesIO(), **options)
 
 
 TRAINERS: dict[str, Callable[[str, int], Callable[[], object]]] = {
@@ -70,6 +95,9 @@ TRAINERS: dict[str, Callable[[str, int], Callable[[], object]]] = {
     "gigabpe": _gigabpe,
     "rustbpe": _rustbpe,
     "tokenizers": _tokenizers,
+    "gigatoken": _gigatoken,
+    "bpeasy": _bpeasy,
+    "sentencepiece": _sentencepiece,
 }
 
 

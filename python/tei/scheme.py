@@ -117,7 +117,7 @@ class Scheme:
             >>> import tei
             >>> tok = tei.Tokenizer.train(["to be or not to be"], scheme=Scheme.bytes(), vocab_size=258)
             >>> tok.encode("not be é").tokens
-            ['n', 'o', 't', 'Ġ', 'be', 'Ġ', 'Ã', '©']
+            ['n', 'o', 't', 'Ġbe', 'Ġ', 'Ã', '©']
             >>> tok.decode(tok.encode("not be é").ids)
             'not be é'
         """

@@ -19,7 +19,8 @@ pub(super) struct Strings {
     index: HashTable<StringId>,
 }
 
-fn hash(position: Position, bytes: &[u8]) -> u64 {
+/// A hash that no text can be made for.
+pub(super) fn hash(position: Position, bytes: &[u8]) -> u64 {
     static SECRETS: std::sync::LazyLock<[RapidSecrets; 2]> =
         std::sync::LazyLock::new(|| [0, 1].map(|class| RapidSecrets::seed(crate::seed() ^ class)));
     rapidhash_v3_seeded(bytes, &SECRETS[position as usize])
