@@ -1,8 +1,8 @@
 """Race tei against every installed trainer of vocabularies: `python benches/compare_training.py --help`.
 
 Each trains in a process of its own, in turn, on the same file, a text a line; reading it counts. Their words and alphabets
-differ (WordPiece, bytes, characters), so that only time and memory can be compared; runs of ideographs are words for all. Needs the extra `bench` and the
-external text sets (environment variable TEI_DATA).
+differ (WordPiece, bytes, characters), so that only time and memory can be compared; runs of ideographs are words for all.
+Needs the extra `bench` and the external text sets (environment variable TEI_DATA).
 """
 
 import argparse

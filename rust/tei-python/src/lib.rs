@@ -30,6 +30,7 @@ const _: () = {
     fits::<encoder::Encoder>();
     fits::<files::Rows>();
     fits::<files::TextFile>();
+    fits::<rows::RowPlan>();
 };
 
 /// The compiled half of `tei`.

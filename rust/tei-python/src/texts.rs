@@ -76,9 +76,12 @@ impl<'py> Texts<'py> {
         self.items.reserve_exact(tuple.len());
         let bytes = tuple.get_borrowed_item(0).is_ok_and(|first| first.is_instance_of::<PyBytes>());
         for (i, item) in tuple.iter_borrowed().enumerate() {
-            if i + AHEAD < tuple.len() {
+            // Past the end, Python would make an error for nothing.
+            if i + AHEAD < tuple.len()
+                && let Ok(later) = tuple.get_borrowed_item(i + AHEAD)
+            {
                 // Where a str says whether it is ASCII, often in another cache line than its number of references.
-                tuple.get_borrowed_item(i + AHEAD).iter().for_each(|item| prefetch(item.as_ptr(), 32));
+                prefetch(later.as_ptr(), 32);
             }
             let text = if bytes { self.bytes_text(i, &item)? } else { self.str_text(i, &item)? };
             // SAFETY: the object is kept alive by the tuple, a copy by its box.

@@ -72,8 +72,8 @@ impl Emit<'_> {
             let (keys, places, pairs) =
                 (&self.asked.keys[..count], &self.asked.places[..count], self.lookup.cache.pairs());
             while next < count && starts[next] < end {
-                // A long word has a key that is in no slot. Looked up here, too, all text takes 5 % longer, and text of many
-                // languages no less.
+                // A long word has a key that is in no slot. Were it looked up here, too, English would take 5 % longer, and
+                // many languages at once no less.
                 let Some((ids, count)) = pairs.get::<M, COMPACT>(keys[next], places[next]) else { break };
                 out.push(ids, count);
                 next += 1;
