@@ -4,12 +4,15 @@
 //! that are words of their own stand between blanks; on request, ideographs that follow each other stay together. ASCII is
 //! copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes through the folding
 //! table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
-use std::ops::Range;
-use std::sync::OnceLock;
+mod tables;
 
+use std::ops::Range;
+
+use self::tables::Tables;
+use crate::letters::Letters;
 use crate::machine::{self, BLOCK, Machine};
 use crate::normalizer::Normalizer;
-use crate::unicode::{Entry, Folding, is_syllable};
+use crate::unicode::{Entry, Folding};
 
 /// The longest a character gets by folding, blanks around it included.
 const LONGEST: usize = 64;
@@ -108,13 +111,8 @@ impl Folded {
 #[derive(Clone, Copy, Debug)]
 pub struct Folder {
     normalizer: Normalizer,
-    /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
-    plane: &'static [u128],
-    /// The same in 4 bytes, see [`Machine::fold_characters`]; the second time with syllables composed.
-    narrow: &'static [Box<[u32]>; 2],
+    tables: &'static Tables,
 }
-
-type Planes = (Box<[u128]>, [Box<[u32]>; 2]);
 
 const LENGTH_SHIFT: u32 = 120;
 /// Instead of a number of bytes: see the folding table.
@@ -144,21 +142,28 @@ pub fn ideograph_number(utf8: [u8; 3]) -> usize {
     ((a & 15) << 12 | (b & 63) << 6 | c & 63).wrapping_sub(0x4E00)
 }
 
-/// A character of three bytes that folds to itself.
+/// The code point of a character of two or three bytes.
 #[inline(always)]
-fn in_utf8(c: usize) -> u128 {
-    let [a, b, c] = [0xE0 | c >> 12, 0x80 | c >> 6 & 63, 0x80 | c & 63].map(|byte| byte as u128);
-    a | b << 8 | c << 16 | 3 << LENGTH_SHIFT
+fn code_point([first, second, third]: [u8; 3]) -> usize {
+    let [a, b, c] = [first, second, third].map(usize::from);
+    if first < 0xE0 { (a & 31) << 6 | b & 63 } else { (a & 15) << 12 | (b & 63) << 6 | c & 63 }
+}
+
+/// An entry for a character of two or three bytes that folds to itself.
+#[inline(always)]
+fn itself([first, second, third]: [u8; 3]) -> u128 {
+    let [a, b, c] = [first, second, third].map(u128::from);
+    let third = if first < 0xE0 { 0 } else { c << 16 };
+    a | b << 8 | third | (Letters::len(first) as u128) << LENGTH_SHIFT
 }
 
 /// Whether the first character is none that a machine folds together with others.
 #[inline(always)]
 fn is_complex(text: &[u8], narrow: &[u32]) -> bool {
-    let [a, b, c] = text.first_chunk().map_or([0xF0, 0, 0], |utf8: &[u8; 3]| utf8.map(usize::from));
-    let number = match a {
-        0..0xC0 => a,
-        0xC0..0xE0 => (a & 31) << 6 | b & 63,
-        0xE0..0xF0 => (a & 15) << 12 | (b & 63) << 6 | c & 63,
+    let utf8 = text.first_chunk().copied().unwrap_or([0xF0, 0, 0]);
+    let number = match utf8[0] {
+        0..0xC0 => usize::from(utf8[0]),
+        0xC0..0xF0 => code_point(utf8),
         _ => return true,
     };
     narrow[number] == machine::COMPLEX
@@ -168,17 +173,7 @@ impl Folder {
     /// Compiles a normalizer.
     #[must_use]
     pub fn new(normalizer: Normalizer) -> Self {
-        // A mebibyte and a half each, made in some milliseconds and shared by all tokenizers of one kind.
-        static PLANES: [OnceLock<Planes>; 16] = [const { OnceLock::new() }; 16];
-        let Normalizer { clean_text, split_ideographs, strip_accents, lowercase } = normalizer;
-        let options = [clean_text, split_ideographs, strip_accents, lowercase];
-        let number = options.into_iter().fold(0, |number, option| number << 1 | usize::from(option));
-        let (plane, narrow) = PLANES[number].get_or_init(|| {
-            let plane = compile(normalizer);
-            let narrow = [false, true].map(|brief| narrow(&plane, brief));
-            (plane, narrow)
-        });
-        Self { normalizer, plane, narrow }
+        Self { normalizer, tables: Tables::of(normalizer) }
     }
 
     /// The normalizer this was made of.
@@ -189,15 +184,18 @@ impl Folder {
 
     /// Folds `text` from byte `at` until `folded` has about `goal` bytes; returns how far it came.
     ///
-    /// With `brief`, ideographs that follow each other are not set apart from each other, and syllables stay composed.
+    /// With `brief`, ideographs that follow each other are not set apart from each other, and [`Letters`] stay as they are.
     #[inline(always)]
     pub fn fold<M: Machine>(&self, text: &str, mut at: usize, goal: usize, brief: bool, folded: &mut Folded) -> usize {
         folded.make_room(goal.saturating_sub(folded.len) + LONGEST + BLOCK);
-        let mut patience = SINGLY;
+        let (mut patience, mut steps) = (SINGLY, 1);
         while at < text.len() && folded.len < goal {
-            at = copy_plain::<M>(text.as_bytes(), at, goal, self.normalizer.lowercase, folded);
+            let from = at;
+            at = self.copy_plain::<M>(text.as_bytes(), at, goal, brief, folded);
+            // Where little can be copied, copying is tried again later and later.
+            steps = if brief && at - from >= BLOCK / 2 { 1 } else { 2 * steps };
             let most;
-            (at, most) = self.fold_blocks::<M>(text, at, goal, brief, &mut patience, folded);
+            (at, most) = self.fold_blocks::<M>(text, at, goal, brief.then_some(steps), &mut patience, folded);
             if at < text.len() && folded.len < goal {
                 at = self.fold_characters(text, at, goal, brief, most, folded);
             }
@@ -205,18 +203,50 @@ impl Folder {
         at
     }
 
+    /// Copies blocks as long as all their bytes are printable ASCII, or white space of that kind; with `brief`, or letters.
+    #[inline(always)]
+    fn copy_plain<M: Machine>(
+        &self,
+        text: &[u8],
+        mut at: usize,
+        goal: usize,
+        brief: bool,
+        folded: &mut Folded,
+    ) -> usize {
+        while at < text.len() && folded.len < goal {
+            let rest = &text[at..];
+            let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
+            let mut strange = M::fold(rest, self.normalizer.lowercase, out);
+            if brief && strange != 0 {
+                strange &= !M::letters(out, &self.tables.letters);
+            }
+            let plain = strange.trailing_zeros() as usize;
+            let count = plain.min(rest.len());
+            at += count;
+            folded.len += count;
+            // A letter may begin in one block and end in the next.
+            if plain < BLOCK - 2 {
+                break;
+            }
+        }
+        at
+    }
+
     /// Folds many characters at a time, as far as a machine can; also how many to fold one by one before the next attempt.
+    ///
+    /// With `steps`, text is brief, and may be copied again after so many.
     #[inline(always)]
     fn fold_blocks<M: Machine>(
         &self,
         text: &str,
         mut at: usize,
         goal: usize,
-        brief: bool,
+        steps: Option<usize>,
         patience: &mut usize,
         folded: &mut Folded,
     ) -> (usize, usize) {
-        let narrow = &self.narrow[usize::from(brief)];
+        let narrow = &self.tables.narrow[usize::from(steps.is_some())];
+        let mut steps = steps.unwrap_or(usize::MAX);
         while at < text.len() && folded.len < goal {
             let (rest, out) = (&text.as_bytes()[at..], folded.bytes[folded.len..].first_chunk_mut());
             if rest.first_chunk().is_some_and(|utf8| begins_ideograph(*utf8)) {
@@ -231,7 +261,8 @@ impl Folder {
             at += step.read;
             folded.len += step.written;
             *patience = SINGLY;
-            if step.plain {
+            steps -= 1;
+            if step.plain || steps == 0 {
                 return (at, 0);
             }
         }
@@ -254,22 +285,26 @@ impl Folder {
         while at < bytes.len() && folded.len < goal && calm < CALM && most > 0 {
             most -= 1;
             let [first, second] = [bytes[at], bytes.get(at + 1).copied().unwrap_or_default()];
-            let [low, high] = [usize::from(second & 63), usize::from(first & 31) << 6];
-            let (c, len) = if first < 0xE0 {
-                // One or two bytes: chosen by arithmetic, since nothing predicts where words end.
-                let wide = first >= 0x80;
-                calm = if wide { 0 } else { calm + 1 };
-                (if wide { high | low } else { usize::from(first) }, 1 + usize::from(wide))
+            let utf8 = [first, second, bytes.get(at + 2).copied().unwrap_or_default()];
+            let entry = if first < 0x80 {
+                calm += 1;
+                self.tables.plane[usize::from(first)]
+            } else if brief && self.tables.letters.has([first, second]) {
+                calm += 1;
+                itself(utf8)
             } else {
                 if runs && begins_ideograph([first, second]) {
                     (at, calm) = (copy_ideographs(bytes, at, goal, folded), 0);
                     continue;
                 }
                 calm = 0;
-                let third = bytes.get(at + 2).copied().unwrap_or_default();
-                (usize::from(first & 15) << 12 | low << 6 | usize::from(third & 63), 3)
+                self.tables.plane[code_point(utf8) & 0xFFFF]
             };
-            let entry = if brief && is_syllable(c as u32) { in_utf8(c) } else { self.plane[c & 0xFFFF] };
+            let len = match first {
+                0..0x80 => 1,
+                0x80..0xE0 => 2,
+                _ => 3,
+            };
             if first < 0xF0 && entry >> LENGTH_SHIFT < COMPLEX {
                 folded.push(entry);
                 at += len;
@@ -278,6 +313,27 @@ impl Folder {
             }
         }
         at
+    }
+
+    /// Folds the letters of a word that is otherwise folded; `out` is where.
+    pub fn fold_letters<'w>(&self, word: &'w [u8], out: &'w mut Vec<u8>) -> &'w [u8] {
+        if word.is_ascii() {
+            return word;
+        }
+        out.clear();
+        let mut at = 0;
+        while let Some(&first) = word.get(at) {
+            let [second, third] = [1, 2].map(|i| word.get(at + i).copied().unwrap_or_default());
+            if self.tables.letters.has([first, second]) {
+                let entry = self.tables.plane[code_point([first, second, third])];
+                out.extend_from_slice(&entry.to_le_bytes()[..(entry >> LENGTH_SHIFT) as usize]);
+                at += Letters::len(first);
+            } else {
+                out.push(first);
+                at += 1;
+            }
+        }
+        out
     }
 
     fn fold_character(&self, text: &str, at: usize, folded: &mut Folded) -> usize {
@@ -315,38 +371,6 @@ fn push_by_table(normalizer: Normalizer, c: char, entry: Entry, folded: &mut Fol
     normalizer.folding().fold(c, entry, |part, punctuation| push_separated(part, false, alone || punctuation, folded));
 }
 
-/// What all characters of the basic plane fold to.
-fn compile(normalizer: Normalizer) -> Box<[u128]> {
-    // Not as an array, which would be built on the stack.
-    let mut plane = vec![COMPLEX << LENGTH_SHIFT; 0x1_0000].into_boxed_slice();
-    let mut folded = Folded::default();
-    folded.make_room(LONGEST);
-    for c in '\0'..='\u{FFFF}' {
-        let entry = normalizer.folding().entry(c);
-        folded.len = 0;
-        push_by_table(normalizer, c, entry, &mut folded);
-        let mut bytes = [0; 16];
-        if let Some(out) = bytes[..15].get_mut(..folded.len).filter(|_| !entry.is_nonstarter()) {
-            out.copy_from_slice(folded.bytes());
-            plane[c as usize] = u128::from_le_bytes(bytes) | (folded.len as u128) << LENGTH_SHIFT;
-        }
-    }
-    plane
-}
-
-/// What folds to up to 4 bytes, none of them zero.
-fn narrow(plane: &[u128], brief: bool) -> Box<[u32]> {
-    let shorten = |(c, entry): (usize, &u128)| {
-        if brief && is_syllable(c as u32) {
-            return in_utf8(c) as u32;
-        }
-        let (bytes, len) = ((*entry as u32).to_le_bytes(), (entry >> LENGTH_SHIFT) as usize);
-        let fits = bytes.get(..len).is_some_and(|bytes| !bytes.contains(&0));
-        if fits { *entry as u32 } else { machine::COMPLEX }
-    };
-    plane.iter().enumerate().map(shorten).collect()
-}
-
 /// Copies a run of ideographs, each of which folds to itself.
 #[inline(always)]
 fn copy_ideographs(bytes: &[u8], at: usize, goal: usize, folded: &mut Folded) -> usize {
@@ -370,21 +394,4 @@ fn push_separated(c: char, space: bool, alone: bool, folded: &mut Folded) {
     if alone {
         folded.push_char(' ');
     }
-}
-
-/// Copies whole blocks as long as all their bytes are printable ASCII, or white space of that kind.
-#[inline(always)]
-fn copy_plain<M: Machine>(text: &[u8], mut at: usize, goal: usize, lowercase: bool, folded: &mut Folded) -> usize {
-    while at < text.len() && folded.len < goal {
-        let rest = &text[at..];
-        let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
-        let plain = M::fold(rest, lowercase, out).trailing_zeros() as usize;
-        let count = plain.min(rest.len());
-        at += count;
-        folded.len += count;
-        if plain < BLOCK {
-            break;
-        }
-    }
-    at
 }

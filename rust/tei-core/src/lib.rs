@@ -18,6 +18,7 @@ pub mod grow;
 pub mod helpers;
 pub mod huge;
 pub mod jsonl;
+pub mod letters;
 pub mod machine;
 pub mod merges;
 pub mod normalizer;

@@ -3,6 +3,8 @@
 //! Loops over a block are written plainly, and become vector instructions in functions that are compiled for a
 //! [`Level`]; only what no compiler finds is written out here. [`Bytewise`] is the portable twin of the others.
 
+use crate::letters::Letters;
+
 /// Bytes looked at together.
 pub const BLOCK: usize = 64;
 
@@ -92,6 +94,18 @@ pub trait Machine {
         None
     }
 
+    /// Bits of the bytes of [`Letters`] that lie in the block as a whole.
+    #[inline(always)]
+    #[must_use]
+    fn letters(block: &[u8; BLOCK], letters: &Letters) -> u64 {
+        let mut bits = 0;
+        for (i, pair) in block.windows(2).enumerate() {
+            let len = if letters.has([pair[0], pair[1]]) { Letters::len(pair[0]) } else { 0 };
+            bits |= if i + len > BLOCK { 0 } else { ((1 << len) - 1) << i };
+        }
+        bits
+    }
+
     /// Calls `f` in a function of its own that is compiled for the machine: a loop that is compiled among others has half of
     /// what it needs in memory.
     #[inline(never)]
@@ -162,12 +176,16 @@ pub use x86::{Avx2, Avx512, Sse2 as Baseline};
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use proptest::prelude::*;
 
-    /// What a machine makes of a text: folded, masked, its bits as a list, and where a number is.
+    /// What a machine makes of a text: folded, masked, its letters, its bits as a list, and where a number is.
     #[derive(Debug, PartialEq)]
-    struct Seen(Vec<u8>, u64, Vec<u32>, [Option<usize>; 3]);
+    struct Seen(Vec<u8>, [u64; 2], Vec<u32>, [Option<usize>; 3]);
+
+    static LETTERS: LazyLock<Letters> = LazyLock::new(|| Letters::new(char::is_alphabetic));
 
     fn see<M: Machine>(text: &[u8], lowercase: bool) -> Seen {
         let (mut out, mut list) = ([0; BLOCK], vec![0; 2 * BLOCK]);
@@ -176,7 +194,7 @@ mod tests {
         let first = u128::from_le_bytes(*out.first_chunk().expect("64 bytes"));
         let find = |numbers: [u128; 2]| M::find(&numbers, first);
         let found = [find([first, !first]), find([first ^ 1 << 127, first]), find([first ^ 1, first ^ 1 << 64])];
-        Seen(out.to_vec(), M::mask(&out), list[1..len].to_vec(), found)
+        Seen(out.to_vec(), [M::mask(&out), M::letters(&out, &LETTERS)], list[1..len].to_vec(), found)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -228,7 +246,10 @@ mod tests {
         }
 
         #[test]
-        fn all_see_what_the_portable_one_sees(text in proptest::collection::vec(any::<u8>(), 0..100), lowercase: bool) {
+        fn all_see_what_the_portable_one_sees(
+            text in proptest::collection::vec(prop_oneof![any::<u8>(), 0xC0..0xF0_u8, 0x80..0xC0_u8], 0..100),
+            lowercase: bool,
+        ) {
             let want = see::<Bytewise>(&text, lowercase);
             for level in Level::all() {
                 let seen = match level {

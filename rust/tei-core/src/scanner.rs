@@ -11,7 +11,7 @@ use crate::machine::{Avx2, Avx512};
 use crate::machine::{Baseline, Level, Machine};
 use crate::normalizer::{AlignedChar, Normalizer};
 use crate::packed::{PackedWord, Wide};
-use crate::unicode::{Folding, decompose_hangul, is_syllable};
+use crate::unicode::Folding;
 
 /// Folded bytes at once: with their boundaries they fill half the first-level cache.
 const CHUNK: usize = 2 << 10;
@@ -19,7 +19,7 @@ const CHUNK: usize = 2 << 10;
 /// Receives the words of texts in order.
 pub trait Words {
     /// Whether words may be brief: what begins with an [`ideograph`](begins_ideograph) may be several of them, a word each,
-    /// and syllables of Hangul are composed where the rules decompose them, see [`Found::spelled`].
+    /// and letters outside of ASCII stay as they are in the text, see [`Found::spelled`].
     const BRIEF: bool = false;
 
     /// Takes the next words.
@@ -51,21 +51,21 @@ pub struct Found<'a> {
     texts: &'a [u32],
     /// Whether what begins with an ideograph may be several of them.
     runs: bool,
-    /// Whether syllables of Hangul stand for what they decompose to.
-    composed: bool,
+    /// What folds the letters that stay as they are.
+    letters: Option<&'a Folder>,
 }
 
 impl<'a> Found<'a> {
     /// A single word, without the end of its text.
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
-        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, composed: false }
+        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, letters: None }
     }
 
     /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
-        Self { folded, starts, ends, texts, runs: false, composed: false }
+        Self { folded, starts, ends, texts, runs: false, letters: None }
     }
 
     /// The same, with as many ends as starts for the compiler to see, which then checks no index below their number.
@@ -116,22 +116,13 @@ impl<'a> Found<'a> {
         self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| begins_ideograph(*utf8))
     }
 
-    /// The `i`-th word as tokens spell it; `scratch` is what its syllables are decomposed in.
+    /// The `i`-th word as tokens spell it; `scratch` is what its letters are folded in.
     pub fn spelled<'s>(&self, i: usize, scratch: &'s mut Vec<u8>) -> &'s [u8]
     where
         'a: 's,
     {
         let word = self.bytes(i);
-        // Syllables begin with one of these bytes, and few others do.
-        if !(self.composed && word.iter().any(|byte| (0xEA..=0xED).contains(byte))) {
-            return word;
-        }
-        scratch.clear();
-        for c in String::from_utf8_lossy(word).chars() {
-            let mut push = |c: char| scratch.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            if is_syllable(c.into()) { decompose_hangul(c, push) } else { push(c) }
-        }
-        scratch
+        self.letters.map_or(word, |folder| folder.fold_letters(word, scratch))
     }
 
     /// Whether words may be runs of ideographs.
@@ -175,7 +166,7 @@ pub struct Scratch {
 impl Scratch {
     /// Hands over all words of the folded text; if a text goes on, its last word may, too, and is kept.
     #[inline(always)]
-    fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, composed: bool, words: &mut W) {
+    fn flush<M: Machine, W: Words>(&mut self, goes_on: bool, folder: &Folder, words: &mut W) {
         let Self { folded, found, texts, .. } = self;
         let end = folded.len();
         folded.pad();
@@ -183,7 +174,8 @@ impl Scratch {
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         let (text, runs) = (folded.with_slack(), folded.has_runs());
-        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs, composed });
+        let letters = W::BRIEF.then_some(folder);
+        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs, letters });
         folded.keep(tail..end, words.longest());
         texts.clear();
     }
@@ -241,7 +233,6 @@ impl Scanner {
         scratch: &mut Scratch,
         words: &mut W,
     ) {
-        let composed = W::BRIEF && self.normalizer().strip_accents;
         scratch.folded.keep(0..0, 0);
         for text in texts {
             let mut at = 0;
@@ -252,7 +243,7 @@ impl Scanner {
                 if at == text.len() {
                     break;
                 }
-                scratch.flush::<M, W>(true, composed, words);
+                scratch.flush::<M, W>(true, &self.folder, words);
                 if words.is_full() {
                     scratch.folded.keep(0..0, 0);
                     break;
@@ -260,7 +251,7 @@ impl Scanner {
             }
             scratch.folded.end_text(&mut scratch.texts);
         }
-        scratch.flush::<M, W>(false, composed, words);
+        scratch.flush::<M, W>(false, &self.folder, words);
     }
 
     /// The slow definition of `scan`: normalize, then split.
@@ -300,16 +291,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    struct Collected(Vec<String>);
+    struct Collected<const BRIEF: bool>(Vec<String>);
 
-    impl Words for Collected {
+    impl<const BRIEF: bool> Words for Collected<BRIEF> {
+        const BRIEF: bool = BRIEF;
+
         fn take(&mut self, found: Found<'_>) {
-            self.0.extend(found.iter().map(|word| String::from_utf8(word.to_vec()).expect("words are UTF-8")));
+            for i in 0..found.len() {
+                let word = str::from_utf8(found.spelled(i, &mut Vec::new())).expect("words are UTF-8").to_owned();
+                if found.is_run(i) {
+                    self.0.extend(word.chars().map(String::from));
+                } else {
+                    self.0.push(word);
+                }
+            }
         }
     }
 
-    fn scanned(scanner: &Scanner, text: &str) -> Vec<String> {
-        let mut words = Collected(Vec::new());
+    fn scanned<const BRIEF: bool>(scanner: &Scanner, text: &str) -> Vec<String> {
+        let mut words = Collected::<BRIEF>(Vec::new());
         scanner.scan(std::iter::once(text), &mut Scratch::default(), &mut words);
         words.0
     }
@@ -329,13 +329,19 @@ mod tests {
         scanner.scan_exactly(text, |word| exact.push(word.to_owned()));
         for level in Level::all() {
             scanner.level = level;
-            assert_eq!(scanned(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}");
+            assert_eq!(scanned::<false>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}");
+            assert_eq!(scanned::<true>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}, brief");
         }
     }
 
     proptest! {
         #[test]
         fn equals_the_exact_path(normalizer in normalizers(), text: String) {
+            agree(normalizer, &text);
+        }
+
+        #[test]
+        fn equals_it_on_text_of_letters(normalizer in normalizers(), text in "[a-c ЙйёΆάẾế각힣ガがाीب\u{301}\u{3099}。«İ]{0,200}") {
             agree(normalizer, &text);
         }
 

@@ -140,12 +140,6 @@ fn scalar(value: u32) -> char {
     char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether a character is a syllable of Hangul.
-#[inline]
-pub(crate) fn is_syllable(c: u32) -> bool {
-    c.wrapping_sub(0xAC00) < 11_172
-}
-
 /// Hangul syllables decompose by arithmetic (The Unicode Standard, section 3.12); a table would be 11,172 rows.
 pub(crate) fn decompose_hangul(c: char, mut emit: impl FnMut(char)) {
     let syllable = u32::from(c) - 0xAC00;

@@ -1,6 +1,7 @@
 //! What x86-64 has.
 use super::{BLOCK, Machine};
 use super::{COMPLEX, Step};
+use crate::letters::Letters;
 #[allow(clippy::wildcard_imports, reason = "half a hundred names")]
 use std::arch::x86_64::*;
 
@@ -56,9 +57,74 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
+    fn letters(block: &[u8; BLOCK], letters: &Letters) -> u64 {
+        // SAFETY: only functions with AVX2 get here.
+        unsafe { letters_avx2(block, letters) }
+    }
+
+    #[inline(always)]
     fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
         find(numbers, wanted)
     }
+}
+
+/// The bits of all bytes of letters, from those of the first bytes, and of the first bytes of three.
+#[inline(always)]
+fn spread(first: u64, three: u64) -> u64 {
+    let (first, third) = (first & (u64::MAX >> 1), first & three & (u64::MAX >> 2));
+    // A letter of three bytes that goes on in the next block is none.
+    let first = first & !three | third;
+    first | first << 1 | third << 2
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn letters_avx2(block: &[u8; BLOCK], letters: &Letters) -> u64 {
+    // SAFETY: two halves of 32 bytes are read.
+    let (low, high) = unsafe {
+        (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast()))
+    };
+    let after = _mm256_permute2x128_si256::<0x21>(low, high);
+    let end = _mm256_permute2x128_si256::<0x81>(high, high);
+    let low = first_bytes_avx2(low, _mm256_alignr_epi8::<1>(after, low), letters);
+    let high = first_bytes_avx2(high, _mm256_alignr_epi8::<1>(end, high), letters);
+    spread(low.0 | high.0 << 32, low.1 | high.1 << 32)
+}
+
+/// Bits of the first bytes of letters, and of all first bytes of three.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn first_bytes_avx2(first: __m256i, second: __m256i, letters: &Letters) -> (u64, u64) {
+    let least = look_up_avx2(letters.least(), first);
+    let span = look_up_avx2(letters.span(), first);
+    let known = at_least_avx2(span, _mm256_sub_epi8(second, least));
+    let [two, three] = [0xC0_u8, 0xE0].map(u8::cast_signed);
+    let wide = at_least_avx2(first, _mm256_set1_epi8(two));
+    let three = at_least_avx2(first, _mm256_set1_epi8(three));
+    let known = _mm256_movemask_epi8(_mm256_and_si256(known, wide)).cast_unsigned();
+    (u64::from(known), u64::from(_mm256_movemask_epi8(three).cast_unsigned()))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn at_least_avx2(bytes: __m256i, least: __m256i) -> __m256i {
+    _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, least), bytes)
+}
+
+/// What a table holds for first bytes from `0xC0` on to `0xEF`, zero for all others.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn look_up_avx2(table: &[u8; 64], first: __m256i) -> __m256i {
+    let mut found = _mm256_setzero_si256();
+    for (part, least) in table.as_chunks::<16>().0.iter().zip([0xC0_u8, 0xD0, 0xE0]) {
+        // SAFETY: the part has 16 bytes.
+        let part = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(part.as_ptr().cast()) });
+        // A shuffle looks up by four bits, and finds zero where the highest is set: for first bytes of other parts.
+        let place = _mm256_sub_epi8(first, _mm256_set1_epi8(least.cast_signed()));
+        let place = _mm256_adds_epu8(place, _mm256_set1_epi8(0x70));
+        found = _mm256_or_si256(found, _mm256_shuffle_epi8(part, place));
+    }
+    found
 }
 
 /// One comparison for both numbers, where the compiler makes two of each half.
@@ -132,6 +198,24 @@ impl Machine for Avx512 {
             let small = _mm512_mask_add_epi8(block, capital, block, all(0x20));
             _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_mask_mov_epi8(small, white, all(b' ')));
             _mm512_cmpge_epu8_mask(_mm512_sub_epi8(block, all(0x20)), all(95)) & !white
+        }
+    }
+
+    #[inline(always)]
+    fn letters(block: &[u8; BLOCK], letters: &Letters) -> u64 {
+        // SAFETY: the block and the tables have 64 bytes, and only functions with AVX-512 get here.
+        unsafe {
+            let first = _mm512_loadu_si512(block.as_ptr().cast());
+            let least = _mm512_loadu_si512(letters.least().as_ptr().cast());
+            let span = _mm512_loadu_si512(letters.span().as_ptr().cast());
+            let places = _mm512_loadu_si512(PLACES.as_ptr().cast());
+            let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+            let second = _mm512_permutexvar_epi8(_mm512_add_epi8(places, all(1)), first);
+            // Only the lowest six bits of a first byte say where it looks.
+            let (least, span) = (_mm512_permutexvar_epi8(first, least), _mm512_permutexvar_epi8(first, span));
+            let at_least = |byte: u8| _mm512_cmpge_epu8_mask(first, all(byte));
+            let known = _mm512_cmple_epu8_mask(_mm512_sub_epi8(second, least), span);
+            spread(known & at_least(0xC0), at_least(0xE0))
         }
     }
 

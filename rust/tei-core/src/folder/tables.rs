@@ -1,0 +1,82 @@
+//! What each character of the basic plane folds to, in tables of three kinds.
+use std::sync::OnceLock;
+
+use super::{COMPLEX, Folded, LENGTH_SHIFT, LONGEST, itself, push_by_table};
+use crate::letters::Letters;
+use crate::machine;
+use crate::normalizer::Normalizer;
+
+/// Tables of one normalizer.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
+    pub plane: Box<[u128]>,
+    /// The same in 4 bytes, see [`machine::Machine::fold_characters`]; the second time letters stay as they are.
+    pub narrow: [Box<[u32]>; 2],
+    /// What may stay as it is: each folds to a part of a word, wherever it stands.
+    pub letters: Letters,
+}
+
+impl Tables {
+    /// Those of a normalizer.
+    pub fn of(normalizer: Normalizer) -> &'static Self {
+        // A mebibyte and a half each, made in some milliseconds and shared by all tokenizers of one kind.
+        static TABLES: [OnceLock<Tables>; 16] = [const { OnceLock::new() }; 16];
+        let Normalizer { clean_text, split_ideographs, strip_accents, lowercase } = normalizer;
+        let options = [clean_text, split_ideographs, strip_accents, lowercase];
+        let number = options.into_iter().fold(0, |number, option| number << 1 | usize::from(option));
+        TABLES[number].get_or_init(|| {
+            let plane = compile(normalizer);
+            let letters = Letters::new(|c| plane.get(c as usize).is_some_and(|entry| stays(normalizer, *entry)));
+            let narrow = [None, Some(&letters)].map(|letters| narrow(&plane, letters));
+            Self { plane, narrow, letters }
+        })
+    }
+}
+
+/// What all characters of the basic plane fold to.
+fn compile(normalizer: Normalizer) -> Box<[u128]> {
+    // Not as an array, which would be built on the stack.
+    let mut plane = vec![COMPLEX << LENGTH_SHIFT; 0x1_0000].into_boxed_slice();
+    let mut folded = Folded::default();
+    folded.make_room(LONGEST);
+    for c in '\0'..='\u{FFFF}' {
+        let entry = normalizer.folding().entry(c);
+        folded.len = 0;
+        push_by_table(normalizer, c, entry, &mut folded);
+        let mut bytes = [0; 16];
+        if let Some(out) = bytes[..15].get_mut(..folded.len).filter(|_| !entry.is_nonstarter()) {
+            out.copy_from_slice(folded.bytes());
+            plane[c as usize] = u128::from_le_bytes(bytes) | (folded.len as u128) << LENGTH_SHIFT;
+        }
+    }
+    plane
+}
+
+/// The bytes of an entry, None if it is complex.
+fn bytes(entry: u128) -> Option<Vec<u8>> {
+    entry.to_le_bytes()[..15].get(..(entry >> LENGTH_SHIFT) as usize).map(<[u8]>::to_vec)
+}
+
+/// Whether a character folds to something, none of it apart from its neighbours, and no mark that might change places.
+fn stays(normalizer: Normalizer, entry: u128) -> bool {
+    let folded = bytes(entry).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let stays = |c: char| c != ' ' && !normalizer.folding().entry(c).is_nonstarter();
+    !folded.is_empty() && folded.chars().all(stays)
+}
+
+/// What folds to up to 4 bytes, none of them zero.
+fn narrow(plane: &[u128], letters: Option<&Letters>) -> Box<[u32]> {
+    let shorten = |(c, entry): (usize, &u128)| {
+        let (mut utf8, c) = ([0; 4], char::from_u32(c as u32).unwrap_or_default());
+        c.encode_utf8(&mut utf8);
+        let entry = if letters.is_some_and(|letters| letters.has([utf8[0], utf8[1]])) {
+            itself([utf8[0], utf8[1], utf8[2]])
+        } else {
+            *entry
+        };
+        let fits = bytes(entry).is_some_and(|bytes| bytes.len() <= 4 && !bytes.contains(&0));
+        if fits { entry as u32 } else { machine::COMPLEX }
+    };
+    plane.iter().enumerate().map(shorten).collect()
+}

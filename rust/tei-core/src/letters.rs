@@ -1,0 +1,104 @@
+//! Characters that may stay in a key as they are: those of two and three bytes that belong to words.
+//!
+//! For each first byte of UTF-8 a range of second bytes says which they are. It is narrower than the truth, but a machine
+//! looks 64 bytes up at once, where folding them takes several times as long.
+
+/// If a first byte has several ranges, the one that holds one of these is taken: text has far more of it than of the others.
+const COMMON: &str = "лلあế가";
+
+/// Ranges of second bytes, by the lowest six bits of first bytes from `0xC0` on.
+#[derive(Clone, Debug)]
+pub struct Letters {
+    least: [u8; 64],
+    /// How far the range goes on; zero, with a least byte of zero, where no second byte is in it.
+    span: [u8; 64],
+}
+
+impl Letters {
+    /// Those of which `stays` says that they may stay.
+    #[must_use]
+    pub fn new(stays: impl Fn(char) -> bool) -> Self {
+        let (mut least, mut span) = ([0; 64], [0; 64]);
+        for first in 0xC2..0xF0 {
+            let stay = |second: u8| characters(first, second).all(|c| c.is_some_and(&stays));
+            let Some(run) = best_run(first, stay) else { continue };
+            (least[usize::from(first & 63)], span[usize::from(first & 63)]) = (run[0], run[run.len() - 1] - run[0]);
+        }
+        Self { least, span }
+    }
+
+    /// Whether characters that begin with these two bytes are letters.
+    #[inline(always)]
+    #[must_use]
+    pub fn has(&self, [first, second]: [u8; 2]) -> bool {
+        let i = usize::from(first & 63);
+        first >= 0xC0 && second.wrapping_sub(self.least[i]) <= self.span[i]
+    }
+
+    /// Number of bytes of a letter.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(first: u8) -> usize {
+        2 + usize::from(first >= 0xE0)
+    }
+
+    /// The least second byte, for each first one.
+    #[inline(always)]
+    #[must_use]
+    pub fn least(&self) -> &[u8; 64] {
+        &self.least
+    }
+
+    /// How far the range goes on behind that.
+    #[inline(always)]
+    #[must_use]
+    pub fn span(&self) -> &[u8; 64] {
+        &self.span
+    }
+}
+
+/// Characters that begin with two bytes; None for what is no character.
+fn characters(first: u8, second: u8) -> impl Iterator<Item = Option<char>> {
+    let [high, low] = [u32::from(first), u32::from(second & 63)];
+    let (from, count) = if first < 0xE0 { ((high & 31) << 6 | low, 1) } else { ((high & 15) << 12 | low << 6, 64) };
+    // Overlong forms spell nothing.
+    (from..from + count).map(move |c| char::from_u32(c).filter(|c| c.len_utf8() == Letters::len(first)))
+}
+
+/// The run of second bytes to take: one that is common, or else the longest.
+fn best_run(first: u8, stay: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
+    let seconds: Vec<u8> = (0x80..0xC0).collect();
+    let common = |second: &u8| COMMON.chars().any(|c| c.to_string().as_bytes()[..2] == [first, *second]);
+    let runs = seconds.chunk_by(|a, b| stay(*a) && stay(*b)).filter(|run| stay(run[0]));
+    runs.max_by_key(|run| (run.iter().any(common), run.len())).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_stays() {
+        let letters = Letters::new(|c| !"\u{301}«、・".contains(c));
+        for c in "éßλйםلあế가항".chars() {
+            let utf8 = c.to_string().into_bytes();
+            assert!(letters.has([utf8[0], utf8[1]]), "{c}");
+            assert_eq!(Letters::len(utf8[0]), utf8.len());
+        }
+        for c in "a \u{301}«、・😀".chars() {
+            let mut utf8 = c.to_string().into_bytes();
+            utf8.push(0x80);
+            assert!(!letters.has([utf8[0], utf8[1]]), "{c}");
+        }
+    }
+
+    #[test]
+    fn holds_no_character_that_does_not_stay() {
+        let stays = |c: char| u32::from(c) % 1000 > 20;
+        let letters = Letters::new(stays);
+        let held: Vec<char> = ('\u{80}'..='\u{FFFF}')
+            .filter(|c| matches!(c.to_string().as_bytes(), [first, second, ..] if letters.has([*first, *second])))
+            .collect();
+        assert!(held.len() > 10_000 && held.into_iter().all(stays));
+    }
+}
