@@ -52,8 +52,7 @@ fn advise<T>(start: *const T, size: usize) {
 
 impl<T> Huge<T> {
     fn layout(len: usize) -> Layout {
-        let size = (len.max(1) * size_of::<T>()).next_multiple_of(PAGE);
-        Layout::from_size_align(size, PAGE).unwrap_or(Layout::new::<T>())
+        Layout::from_size_align(len.max(1) * size_of::<T>(), PAGE).unwrap_or(Layout::new::<T>())
     }
 }
 

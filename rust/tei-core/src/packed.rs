@@ -67,6 +67,13 @@ impl PackedWord {
 pub struct Wide<const N: usize>([u64; N]);
 
 impl<const N: usize> Wide<N> {
+    /// Whether a key is this word's; without a call, as comparing arrays is.
+    #[inline(always)]
+    #[must_use]
+    pub fn is(self, key: &[u64; N]) -> bool {
+        self.0.iter().zip(key).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+
     /// Packs the `len` bytes from `at` on, if they fit and are in a text of 8 N bytes more.
     #[inline(always)]
     #[must_use]

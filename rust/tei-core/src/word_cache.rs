@@ -1,8 +1,8 @@
 //! Words already encoded: fixed tables of slots, two of 32 bytes to a cache line, and larger ones for longer words.
 //!
-//! A slot never grows or locks. A full pair hands its older word over to its neighbour, which is looked into before a word
-//! is matched again: a third fewer words are than with pairs alone. What a slot holds never changes an output, only the
-//! time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
+//! A slot never grows or locks. What is new takes a free slot, or else the one of a word that was not met again, so text
+//! full of words that come once leaves the others where they are. What a slot holds never changes an output, only the time
+//! it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
 use crate::huge::Huge;
 use crate::machine::{Baseline, Machine, prefetch};
@@ -10,9 +10,6 @@ use crate::packed::{PackedWord, Wide};
 
 /// Places of a row that is written for a short word, and the greatest number of ids is one less.
 pub const PLACES: usize = 8;
-
-/// Above a packed word: its ids are in the other tables, since there are too many.
-const ELSEWHERE: u128 = 1 << 124;
 
 /// Ids of a word, as a slot holds them: of 16 bits each if all ids of the vocabulary fit into those, else of 32, one after
 /// the other; their number comes last.
@@ -29,7 +26,7 @@ struct Pair {
     ids: [Row<PLACES>; 2],
 }
 
-/// A slot for a word of up to 8 K − 1 bytes.
+/// A slot for a word of up to 8 K − 1 bytes; a key of zeros when empty.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Slot<const K: usize, const N: usize> {
@@ -37,27 +34,30 @@ struct Slot<const K: usize, const N: usize> {
     ids: Row<N>,
 }
 
+/// The slots that a longer word may be in: the first for one that was met again.
+type Set<const K: usize, const N: usize> = [Slot<K, N>; 2];
+
 /// A cache from words to their ids.
 pub struct WordCache {
     pairs: Huge<Pair>,
-    wide: Huge<Slot<4, 16>>,
-    /// Half a huge page; few words come here.
-    long: Box<[Slot<8, 32>]>,
+    /// Words of up to 31 bytes, and shorter ones of many ids.
+    wide: Huge<Set<4, 16>>,
+    long: Huge<Set<8, 32>>,
     seeds: [u64; 2],
     /// Whether an id has 16 bits.
     compact: bool,
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots of 32 bytes, a quarter as many of 64, and a sixteenth as many of 128,
-    /// hashed with `seed`, for ids below `vocab_size`.
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, 5/16 as many of 64, and 1/32 as many of 128, hashed with
+    /// `seed`, for ids below `vocab_size`.
     #[must_use]
     pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
-        let slots = |fewer: u32| 1_usize << bits.saturating_sub(fewer);
+        let pairs = 1 << (bits - 1);
         Self {
-            pairs: Huge::new(Pair { keys: [0; 2], ids: [[0; PLACES]; 2] }, slots(1)),
-            wide: Huge::new(Slot { key: [0; 4], ids: [0; 16] }, slots(2)),
-            long: vec![Slot { key: [0; 8], ids: [0; 32] }; slots(4)].into_boxed_slice(),
+            pairs: Huge::new(Pair { keys: [0; 2], ids: [[0; PLACES]; 2] }, pairs),
+            wide: Huge::new([Slot { key: [0; 4], ids: [0; 16] }; 2], (pairs * 5 / 16).max(1)),
+            long: Huge::new([Slot { key: [0; 8], ids: [0; 32] }; 2], (pairs / 32).max(1)),
             seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
             compact: vocab_size <= 1 << 16,
         }
@@ -90,73 +90,63 @@ impl WordCache {
         place_of(&self.long, word, self.seeds)
     }
 
-    /// What [`Pairs::get`] does not know since it was put into the neighbouring pair; it comes back to its own.
+    /// What [`Pairs::get`] does not know since it is in the neighbouring pair: it has been met again, and comes to its own.
     pub fn recall(&mut self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
         let neighbour = self.neighbour(place);
         let slot = Baseline::find(&self.pairs[neighbour].keys, word.bits())?;
-        let pair = &mut self.pairs[neighbour];
-        let (key, ids) = (std::mem::take(&mut pair.keys[slot]), pair.ids[slot]);
-        self.push((key, ids), place);
-        Some(unpack_any(&ids, self.compact))
+        let (found, own) = (self.pairs[neighbour].get(slot), &mut self.pairs[place as usize]);
+        let [first, last] = [0, 1].map(|slot| own.get(slot));
+        own.set(0, found);
+        own.set(1, first);
+        self.pairs[neighbour].set(slot, last);
+        Some(unpack_any(&found.1, self.compact))
     }
 
     fn neighbour(&self, place: u32) -> usize {
         (place as usize ^ 1) & (self.pairs.len() - 1)
     }
 
-    /// Puts a slot first in its pair; the last one there goes to the neighbouring pair, as the last of that.
-    fn push(&mut self, (key, ids): (u128, Row<PLACES>), place: u32) {
-        let pair = &mut self.pairs[place as usize];
-        let last = (pair.keys[1], pair.ids[1]);
-        (pair.keys, pair.ids) = ([key, pair.keys[0]], [ids, pair.ids[0]]);
-        if last.0 != 0 {
-            let neighbour = self.neighbour(place);
-            let pair = &mut self.pairs[neighbour];
-            (pair.keys[1], pair.ids[1]) = last;
-        }
-    }
-
-    /// Whether a word that [`Pairs::get`] does not know has more ids than it holds.
-    #[must_use]
-    pub fn is_elsewhere(&self, word: PackedWord, place: u32) -> bool {
-        self.pairs[place as usize].keys.contains(&(word.bits() | ELSEWHERE))
-    }
-
     /// The ids of a longer word; `place` is that of the word.
     #[inline(always)]
     #[must_use]
-    pub fn get_wide(&self, word: Wide<4>, place: u32) -> Option<Known<16>> {
-        known(&self.wide[place as usize], word, self.compact)
+    pub fn get_wide(&mut self, word: Wide<4>, place: u32) -> Option<Known<16>> {
+        known(&mut self.wide[place as usize], word, self.compact)
     }
 
     /// The ids of a still longer word; `place` is that of the word.
     #[must_use]
-    pub fn get_long(&self, word: Wide<8>, place: u32) -> Option<Known<32>> {
-        known(&self.long[place as usize], word, self.compact)
+    pub fn get_long(&mut self, word: Wide<8>, place: u32) -> Option<Known<32>> {
+        known(&mut self.long[place as usize], word, self.compact)
     }
 
-    /// Remembers a word, or that it has too many ids; whether they fit.
+    /// Remembers a word, if its ids fit; whether they do.
     pub fn insert(&mut self, word: PackedWord, place: u32, ids: &[TokenId]) -> bool {
-        let row = pack(ids, self.compact);
-        let key = word.bits() | if row.is_some() { 0 } else { ELSEWHERE };
-        self.push((key, row.unwrap_or_default()), place);
-        row.is_some()
+        let Some(row) = pack(ids, self.compact) else { return false };
+        let places = [place as usize, self.neighbour(place)];
+        let free = |pair: &usize| self.pairs[*pair].keys.iter().position(|key| *key == 0).map(|slot| (*pair, slot));
+        let (pair, slot) = places.iter().find_map(free).unwrap_or((places[1], 1));
+        self.pairs[pair].set(slot, (word.bits(), row));
+        true
     }
 
     /// Remembers a longer word, if its ids fit; whether they do.
     pub fn insert_wide(&mut self, word: Wide<4>, place: u32, ids: &[TokenId]) -> bool {
-        let row = pack(ids, self.compact);
-        if let Some(ids) = row {
-            self.wide[place as usize] = Slot { key: word.bits(), ids };
-        }
-        row.is_some()
+        remember(&mut self.wide[place as usize], word, pack(ids, self.compact))
     }
 
     /// Remembers a still longer word, if its ids fit.
     pub fn insert_long(&mut self, word: Wide<8>, place: u32, ids: &[TokenId]) {
-        if let Some(ids) = pack(ids, self.compact) {
-            self.long[place as usize] = Slot { key: word.bits(), ids };
-        }
+        remember(&mut self.long[place as usize], word, pack(ids, self.compact));
+    }
+}
+
+impl Pair {
+    fn get(&self, slot: usize) -> (u128, Row<PLACES>) {
+        (self.keys[slot], self.ids[slot])
+    }
+
+    fn set(&mut self, slot: usize, (key, ids): (u128, Row<PLACES>)) {
+        (self.keys[slot], self.ids[slot]) = (key, ids);
     }
 }
 
@@ -221,17 +211,33 @@ fn unpack_any<const N: usize>(row: &Row<N>, compact: bool) -> Known<N> {
     if compact { unpack::<true, N>(row) } else { unpack::<false, N>(row) }
 }
 
+/// What a set knows of a word; one that is met again becomes the first.
 #[inline(always)]
-fn known<const K: usize, const N: usize>(slot: &Slot<K, N>, word: Wide<K>, compact: bool) -> Option<Known<N>> {
-    (slot.key == word.bits()).then(|| unpack_any(&slot.ids, compact))
+fn known<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, compact: bool) -> Option<Known<N>> {
+    if !word.is(&set[0].key) {
+        if !word.is(&set[1].key) {
+            return None;
+        }
+        set.swap(0, 1);
+    }
+    Some(unpack_any(&set[0].ids, compact))
+}
+
+/// Puts a word into the slot of one that was not met again; whether there are ids to put there.
+fn remember<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, ids: Option<Row<N>>) -> bool {
+    let slot = usize::from(set[0].key[0] != 0);
+    ids.map(|ids| set[slot] = Slot { key: word.bits(), ids }).is_some()
 }
 
 #[inline(always)]
-fn place_of<const K: usize, const N: usize>(slots: &[Slot<K, N>], word: Wide<K>, seeds: [u64; 2]) -> u32 {
+fn place_of<const K: usize, const N: usize>(sets: &[Set<K, N>], word: Wide<K>, seeds: [u64; 2]) -> u32 {
     let mix = |hash, pair: &[u64; 2]| fold(hash ^ pair[0] ^ seeds[0], pair[1] ^ seeds[1]);
     let hash = word.bits().as_chunks().0.iter().fold(0, mix);
-    let place = hash as u32 & (slots.len() - 1) as u32;
-    prefetch(slots.as_ptr().wrapping_add(place as usize), 0);
+    // As a share of the table, whose length need not be a power of two.
+    let place = ((u64::from(hash as u32) * sets.len() as u64) >> 32) as u32;
+    let set = sets.as_ptr().wrapping_add(place as usize);
+    prefetch(set, 0);
+    prefetch(set, size_of::<Slot<K, N>>());
     place
 }
 
@@ -261,29 +267,28 @@ mod tests {
     }
 
     #[test]
-    fn remembers_the_last_words_of_a_pair_and_recalls_older_ones() {
+    fn new_words_leave_those_alone_that_were_met_again() {
         let mut cache = WordCache::new(2, 3, 10);
-        for (text, ids) in [("a", vec![1]), ("b", vec![2, 3]), ("c", vec![4, 5, 6, 7])] {
-            assert!(cache.insert(word(text), 0, &ids));
+        for (text, id) in [("a", 1), ("b", 2), ("d", 4), ("c", 3), ("e", 5)] {
+            assert!(cache.insert(word(text), 0, &[id]));
         }
         let get = |cache: &WordCache, text| ids(cache.pairs().get::<Baseline, true>(word(text), 0));
-        assert_eq!(get(&cache, "b"), Some(vec![2, 3]));
-        assert_eq!(get(&cache, "c"), Some(vec![4, 5, 6, 7]));
-        assert_eq!(get(&cache, "a"), None);
-        assert_eq!(ids(cache.recall(word("a"), 0)), Some(vec![1]));
-        assert_eq!(get(&cache, "a"), Some(vec![1]));
-        assert_eq!(ids(cache.recall(word("b"), 0)), Some(vec![2, 3]));
-        assert_eq!(cache.recall(word("d"), 0), None);
+        assert_eq!(["a", "b", "c"].map(|text| get(&cache, text)), [Some(vec![1]), Some(vec![2]), None]);
+        assert_eq!(cache.recall(word("c"), 0), None, "the last new word took its slot");
+        assert_eq!(ids(cache.recall(word("e"), 0)), Some(vec![5]));
+        assert_eq!(["e", "a", "b"].map(|text| get(&cache, text)), [Some(vec![5]), Some(vec![1]), None]);
+        cache.insert(word("f"), 0, &[6]);
+        assert_eq!(["b", "d", "f"].map(|text| ids(cache.recall(word(text), 0))), [None, Some(vec![4]), Some(vec![6])]);
     }
 
     #[test]
-    fn says_where_words_of_many_pieces_are() {
-        let mut cache = WordCache::new(4, 3, 10);
-        let place = cache.pairs().prefetch(word("a"));
-        assert!(!cache.is_elsewhere(word("a"), place));
-        assert!(!cache.insert(word("a"), place, &[1; 8]));
-        assert_eq!(cache.pairs().get::<Baseline, true>(word("a"), place), None);
-        assert!(cache.is_elsewhere(word("a"), place));
+    fn longer_words_leave_those_alone_that_were_met_again() {
+        let mut cache = WordCache::new(2, 3, 10);
+        let [a, b, c] = [20, 21, 22].map(|len| Wide::read(&[b'x'; 99], 0, len).expect("fits"));
+        assert!(cache.insert_wide(a, 0, &[1]) && cache.insert_wide(b, 0, &[2]));
+        assert_eq!([a, b].map(|word| ids(cache.get_wide(word, 0))), [Some(vec![1]), Some(vec![2])]);
+        assert!(cache.insert_wide(c, 0, &[3]));
+        assert_eq!([a, b, c].map(|word| ids(cache.get_wide(word, 0))), [None, Some(vec![2]), Some(vec![3])]);
     }
 
     #[test]

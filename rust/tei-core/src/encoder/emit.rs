@@ -4,7 +4,7 @@ use crate::encoder::Encoder;
 use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
 use crate::scanner::{Found, Words};
-use crate::word_cache::{PLACES, Pairs, WordCache};
+use crate::word_cache::{Known, PLACES, Pairs, WordCache};
 
 /// Writes the ids of words.
 pub(super) struct Emit<'a> {
@@ -174,29 +174,34 @@ impl Lookup<'_> {
         if key == PackedWord::LONG {
             return self.find_long(place, found, i, ids);
         }
-        if self.cache.is_elsewhere(key, place) {
-            return self.find_long(ask_long(found, i, self.cache), found, i, ids);
+        if let Some(known) = self.cache.recall(key, place) {
+            return append(ids, known);
         }
-        if let Some((known, count)) = self.cache.recall(key, place) {
-            return ids.extend_from_slice(&known[..count]);
+        // Words of many ids are with the longer ones.
+        let (wide, wide_place) = (found.wide(i), ask_long(found, i, self.cache));
+        if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, wide_place)) {
+            return append(ids, known);
         }
         self.match_anew(found, i, ids);
-        self.cache.insert(key, place, self.pieces);
+        if !self.cache.insert(key, place, self.pieces)
+            && let Some(word) = wide
+        {
+            self.cache.insert_wide(word, wide_place, self.pieces);
+        }
     }
 
     /// The same for a word that is not in pairs, by its place in the table that its length asks for.
     fn find_long(&mut self, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         let wide = found.wide(i);
-        if let Some((known, count)) = wide.and_then(|word| self.cache.get_wide(word, place)) {
-            return ids.extend_from_slice(&known[..count]);
+        if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, place)) {
+            return append(ids, known);
         }
         let Some(long) = found.wide(i) else { return self.match_anew(found, i, ids) };
         let long_place = if wide.is_some() { self.cache.prefetch_long(long) } else { place };
-        if let Some((known, count)) = self.cache.get_long(long, long_place) {
-            return ids.extend_from_slice(&known[..count]);
+        if let Some(known) = self.cache.get_long(long, long_place) {
+            return append(ids, known);
         }
         self.match_anew(found, i, ids);
-        // Short words of very many ids go with the long ones.
         if !wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces)) {
             self.cache.insert_long(long, long_place, self.pieces);
         }
@@ -206,6 +211,17 @@ impl Lookup<'_> {
         self.pieces.clear();
         self.encoder.encode_word(found.spelled(i, self.spelling), self.pieces);
         ids.extend_from_slice(self.pieces);
+    }
+}
+
+/// Appends ids, as a whole array of which only some are kept.
+#[inline(always)]
+fn append<const N: usize>(ids: &mut Vec<TokenId>, (known, count): Known<N>) {
+    ids.reserve(N);
+    // SAFETY: there is room for all `N`, and `count` is less.
+    unsafe {
+        ids.as_mut_ptr().add(ids.len()).cast::<[TokenId; N]>().write_unaligned(known);
+        ids.set_len(ids.len() + count);
     }
 }
 
