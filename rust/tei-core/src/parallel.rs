@@ -8,11 +8,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Worker};
 use crate::encoding::Encoding;
+use crate::machine::prefetch;
 use crate::{TokenId, helpers, huge, span};
 
 /// Below this many bytes of text a second thread costs more than it brings.
 const SERIAL_BYTES: usize = 128 << 10;
 const MIN_UNIT: usize = 32 << 10;
+/// So many texts before its turn the beginning of one is asked for.
+const AHEAD: usize = 4;
 const MAX_UNIT: usize = 1 << 20;
 
 /// Number of threads for `bytes` of text if the caller asks for `threads` (0: choose).
@@ -183,6 +186,15 @@ fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>>
     units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT))
 }
 
+/// The texts, the beginning of each asked for some texts before its turn, as they are scattered in memory.
+fn prefetched<'t>(texts: &'t [&'t str]) -> impl Iterator<Item = &'t str> {
+    let ask = |later: &&str| (0..3).for_each(|line| prefetch(later.as_ptr(), 64 * line));
+    texts.iter().enumerate().map(move |(i, text)| {
+        texts.get(i + AHEAD).into_iter().for_each(ask);
+        *text
+    })
+}
+
 /// Rows of ids, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -196,7 +208,7 @@ impl Rows {
     /// Appends a row for each text, of at most `limit` ids.
     pub fn encode(&mut self, encoder: &Encoder, texts: &[&str], limit: usize, worker: &mut Worker) {
         self.ends.reserve(texts.len());
-        encoder.encode_up_to(limit, texts.iter().copied(), worker, &mut self.ids, &mut self.ends);
+        encoder.encode_up_to(limit, prefetched(texts), worker, &mut self.ids, &mut self.ends);
     }
 
     /// Makes room for the ids, at most `most`, of `bytes` of text.

@@ -165,6 +165,8 @@ impl Pairs<'_> {
         let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
         let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
         prefetch(self.pairs.as_ptr().wrapping_add(place as usize), 0);
+        // The neighbouring pair, too: a word that is not in its own is looked for there at once.
+        prefetch(self.pairs.as_ptr().wrapping_add(place as usize ^ 1), 0);
         place
     }
 
