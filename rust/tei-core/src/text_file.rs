@@ -67,7 +67,7 @@ impl<R: Read + Send> TextFile<R> {
                 None => encoder.encode(texts, worker, &mut rows.ids, &mut rows.ends),
             });
         };
-        rows.reserve(limit.min(self.size), usize::MAX);
+        rows.reserve(limit.min(self.size));
         self.fold(threads, limit, rows, work, Rows::take)
     }
 
