@@ -235,9 +235,8 @@ impl Rows {
         let sample: Vec<&str> = sample.map(|text| &text[..beginning(text)]).collect();
         let mut rows = Self::default();
         encoder.with_worker(|worker| rows.encode(encoder, &sample, usize::MAX, worker));
-        let sampled: usize = sample.iter().map(|text| text.len()).sum();
-        let share = rows.ids.len() as f64 / sampled.max(1) as f64;
-        huge::reserve(&mut self.ids, most.min((1.05 * share * bytes as f64) as usize + SAMPLED_FROM / 8));
+        let times = bytes / sample.iter().map(|text| text.len()).sum::<usize>().max(1) + 1;
+        huge::reserve(&mut self.ids, most.min(rows.ids.len() * times / 20 * 21 + SAMPLED_FROM / 8));
     }
 
     /// Moves the rows of `part` to the end of these.
