@@ -193,7 +193,7 @@ impl Folder {
             let from = at;
             at = self.copy_plain::<M>(text.as_bytes(), at, goal, brief, folded);
             // Where little can be copied, copying is tried again later and later.
-            steps = if brief && at - from >= BLOCK / 2 { 1 } else { 2 * steps };
+            steps = if at - from >= BLOCK / 2 { 1 } else { BLOCK.min(2 * steps) };
             let most;
             (at, most) = self.fold_blocks::<M>(text, at, goal, brief.then_some(steps), &mut patience, folded);
             if at < text.len() && folded.len < goal {

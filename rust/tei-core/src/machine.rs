@@ -175,7 +175,7 @@ pub use Bytewise as Baseline;
 pub use x86::{Avx2, Avx512, Sse2 as Baseline};
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::LazyLock;
 
     use super::*;
@@ -222,6 +222,22 @@ mod tests {
         out.extend(chars.iter().flat_map(|c| table[*c as usize].to_le_bytes()).filter(|byte| *byte != 0));
         let plain = chars.len() == 16 && chars.iter().all(char::is_ascii);
         Step { read: chars.iter().map(|c| c.len_utf8()).sum(), written: out.len(), plain }
+    }
+
+    /// The slow twin of a machine that folds characters together.
+    pub(crate) struct Together;
+
+    impl Machine for Together {
+        fn mask(flags: &[u8; BLOCK]) -> u64 {
+            Bytewise::mask(flags)
+        }
+
+        fn fold_characters(text: &[u8], table: &[u32; 0x1_0000], out: &mut [u8; BLOCK]) -> Option<Step> {
+            let mut folded = Vec::new();
+            let step = fold_slowly(str::from_utf8(text).expect("begins with a character"), table, &mut folded);
+            out[..folded.len()].copy_from_slice(&folded);
+            Some(step)
+        }
     }
 
     proptest! {

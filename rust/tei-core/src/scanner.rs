@@ -289,6 +289,7 @@ pub fn split_words(chars: &[AlignedChar]) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::tests::Together;
     use proptest::prelude::*;
 
     struct Collected<const BRIEF: bool>(Vec<String>);
@@ -332,6 +333,9 @@ mod tests {
             assert_eq!(scanned::<false>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}");
             assert_eq!(scanned::<true>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}, brief");
         }
+        let mut words = Collected::<true>(Vec::new());
+        scanner.scan_on::<Together, _>(std::iter::once(text), &mut Scratch::default(), &mut words);
+        assert_eq!(words.0, exact, "{text:?} with {normalizer:?}, characters folded together");
     }
 
     proptest! {
