@@ -64,7 +64,7 @@ fn cache(criterion: &mut Criterion) {
     let words: Vec<_> = words("English").iter().filter_map(|word| PackedWord::new(word.as_bytes())).collect();
     let mut cache = WordCache::new(16, 1, 1 << 16);
     for &word in &words {
-        let place = cache.pairs().prefetch(word);
+        let place = cache.pairs().prefetch::<true>(word);
         cache.insert(word, place, &[1, 2]);
     }
     let mut group = criterion.benchmark_group("cache");
@@ -72,7 +72,10 @@ fn cache(criterion: &mut Criterion) {
     group.bench_function("hits", |bencher| {
         bencher.iter(|| {
             let pairs = cache.pairs();
-            words.iter().filter(|word| pairs.get::<Baseline, true>(**word, pairs.prefetch(**word)).is_some()).count()
+            words
+                .iter()
+                .filter(|word| pairs.get::<Baseline, true>(**word, pairs.prefetch::<true>(**word)).is_some())
+                .count()
         });
     });
     group.finish();

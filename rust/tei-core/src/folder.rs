@@ -26,6 +26,8 @@ pub struct Folded {
     open: usize,
     /// Whether a run of ideographs is among them.
     runs: bool,
+    /// Whether all of it was copied from ASCII.
+    plain: bool,
 }
 
 impl Folded {
@@ -55,7 +57,7 @@ impl Folded {
         self.bytes.copy_within(range.start..end, 0);
         self.len = end - range.start;
         self.open = self.len;
-        self.runs = false;
+        (self.runs, self.plain) = (false, true);
     }
 
     /// Whether what begins with an ideograph may be several of them.
@@ -63,6 +65,13 @@ impl Folded {
     #[must_use]
     pub fn has_runs(&self) -> bool {
         self.runs
+    }
+
+    /// Whether all of it was copied from ASCII, but for what was kept.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Number of bytes that were kept.
@@ -218,6 +227,7 @@ impl Folder {
             let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
             let mut strange = M::fold(rest, self.normalizer.lowercase, out);
             if brief && strange != 0 {
+                folded.plain = false;
                 strange &= !M::letters(out, &self.tables.letters);
             }
             let plain = strange.trailing_zeros() as usize;

@@ -51,6 +51,8 @@ pub struct Found<'a> {
     texts: &'a [u32],
     /// Whether what begins with an ideograph may be several of them.
     runs: bool,
+    /// Whether their text was ASCII.
+    plain: bool,
     /// What folds the letters that stay as they are.
     letters: Option<&'a Folder>,
 }
@@ -59,13 +61,13 @@ impl<'a> Found<'a> {
     /// A single word, without the end of its text.
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
-        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, letters: None }
+        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, plain: false, letters: None }
     }
 
     /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
-        Self { folded, starts, ends, texts, runs: false, letters: None }
+        Self { folded, starts, ends, texts, runs: false, plain: false, letters: None }
     }
 
     /// The same, with as many ends as starts for the compiler to see, which then checks no index below their number.
@@ -125,11 +127,11 @@ impl<'a> Found<'a> {
         self.letters.map_or(word, |folder| folder.fold_letters(word, scratch))
     }
 
-    /// Whether words may be runs of ideographs.
+    /// Whether the text was ASCII, whose words are mostly frequent ones, and none of them a run of ideographs.
     #[inline(always)]
     #[must_use]
-    pub fn has_runs(&self) -> bool {
-        self.runs
+    pub fn is_plain(&self) -> bool {
+        self.plain & !self.runs
     }
 
     /// The `i`-th word, packed, if it is not too long.
@@ -173,9 +175,15 @@ impl Scratch {
         find::<M>(folded.bytes(), found);
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
-        let (text, runs) = (folded.with_slack(), folded.has_runs());
-        let letters = W::BRIEF.then_some(folder);
-        words.take_on::<M>(Found { folded: text, starts: found.starts(), ends: found.ends(), texts, runs, letters });
+        words.take_on::<M>(Found {
+            folded: folded.with_slack(),
+            starts: found.starts(),
+            ends: found.ends(),
+            texts,
+            runs: folded.has_runs(),
+            plain: folded.is_plain(),
+            letters: W::BRIEF.then_some(folder),
+        });
         folded.keep(tail..end, words.longest());
         texts.clear();
     }

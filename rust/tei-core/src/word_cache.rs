@@ -159,14 +159,17 @@ pub struct Pairs<'a> {
 
 impl Pairs<'_> {
     /// Asks for the memory that a later [`Pairs::get`] of this word will read, and says where that is.
+    ///
+    /// Unless the word is plain, and so most likely in its place, for what a [`WordCache::recall`] would read, too.
     #[inline(always)]
     #[must_use]
-    pub fn prefetch(self, word: PackedWord) -> u32 {
+    pub fn prefetch<const PLAIN: bool>(self, word: PackedWord) -> u32 {
         let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
         let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
         prefetch(self.pairs.as_ptr().wrapping_add(place as usize), 0);
-        // The neighbouring pair, too: a word that is not in its own is looked for there at once.
-        prefetch(self.pairs.as_ptr().wrapping_add(place as usize ^ 1), 0);
+        if !PLAIN {
+            prefetch(self.pairs.as_ptr().wrapping_add(place as usize ^ 1), 0);
+        }
         place
     }
 
@@ -301,7 +304,7 @@ mod tests {
                 (Wide::read(&[b'x'; 99], 0, 20).expect("fits"), Wide::read(&[b'x'; 99], 0, 50).expect("fits"));
             for count in 1..40 {
                 let all: Vec<_> = (0..count as TokenId).map(|i| vocab_size as TokenId - 1 - i).collect();
-                let (short, place) = (word("a"), cache.pairs().prefetch(word("a")));
+                let (short, place) = (word("a"), cache.pairs().prefetch::<true>(word("a")));
                 cache = WordCache::new(6, 3, vocab_size);
                 cache.insert(short, place, &all);
                 cache.insert_wide(wide, 0, &all);

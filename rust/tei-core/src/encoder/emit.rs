@@ -109,7 +109,7 @@ impl Asked {
             self.places.resize(found.len(), 0);
             self.long.resize(found.len(), 0);
         }
-        let long = if found.has_runs() {
+        let long = if found.is_plain() {
             self.ask_short::<true>(found, cache.pairs())
         } else {
             self.ask_short::<false>(found, cache.pairs())
@@ -124,15 +124,15 @@ impl Asked {
     /// A function of its own, without a call: among other loops half of what it needs is not in registers, and encoding
     /// takes a sixth longer.
     #[inline(never)]
-    fn ask_short<const RUNS: bool>(&mut self, found: Found<'_>, pairs: Pairs<'_>) -> usize {
+    fn ask_short<const PLAIN: bool>(&mut self, found: Found<'_>, pairs: Pairs<'_>) -> usize {
         let (found, count, mut later) = (found.even(), found.len(), 0);
         let (keys, places, long) = (&mut self.keys[..count], &mut self.places[..count], &mut self.long[..count]);
         for i in 0..count {
-            if RUNS && found.is_run(i) {
+            if !PLAIN && found.is_run(i) {
                 // Nothing to ask for: ids of ideographs are in a table.
                 (keys[i], places[i]) = (PackedWord::LONG, 0);
             } else if let Some(word) = found.packed(i) {
-                (keys[i], places[i]) = (word, pairs.prefetch(word));
+                (keys[i], places[i]) = (word, pairs.prefetch::<PLAIN>(word));
             } else {
                 keys[i] = PackedWord::LONG;
                 long[later] = i as u32;
