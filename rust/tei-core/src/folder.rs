@@ -1,13 +1,14 @@
 //! Text → folded text: BERT's normalization in one pass, with every separator made a blank.
 //!
 //! Folded text holds three kinds of byte: the blank, ASCII punctuation, and all others, which make up words; characters
-//! that are words of their own stand between blanks; on request, ideographs that follow each other stay together. ASCII is
-//! copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes through the folding
-//! table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
+//! that are words of their own stand between blanks. On request it is brief: ideographs that follow each other stay together,
+//! and `letters.rs` says which characters stay as they are; whoever needs such a word as tokens spell it asks for that.
+//! ASCII and letters are copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes
+//! through the folding table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
+mod folded;
 mod tables;
 
-use std::ops::Range;
-
+pub use self::folded::Folded;
 use self::tables::Tables;
 use crate::letters::Letters;
 use crate::machine::{self, BLOCK, Machine};
@@ -16,105 +17,6 @@ use crate::unicode::{Entry, Folding};
 
 /// The longest a character gets by folding, blanks around it included.
 const LONGEST: usize = 64;
-
-/// Folded text under construction; the bytes behind `len` are anything.
-#[derive(Clone, Debug, Default)]
-pub struct Folded {
-    bytes: Vec<u8>,
-    len: usize,
-    /// Bytes kept of what was there before.
-    open: usize,
-    /// Whether a run of ideographs is among them.
-    runs: bool,
-    /// Whether all of it was copied from ASCII.
-    plain: bool,
-}
-
-impl Folded {
-    /// The folded bytes.
-    #[inline]
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    /// The folded bytes and whatever lies behind: at least 64 bytes, so that every word can be read as a whole block.
-    #[inline]
-    #[must_use]
-    pub fn with_slack(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Number of folded bytes.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Keeps only the bytes of a range, and of those only the first `most`.
-    pub fn keep(&mut self, range: Range<usize>, most: usize) {
-        let end = range.end.min(range.start.saturating_add(most));
-        self.bytes.copy_within(range.start..end, 0);
-        self.len = end - range.start;
-        self.open = self.len;
-        (self.runs, self.plain) = (false, true);
-    }
-
-    /// Whether what begins with an ideograph may be several of them.
-    #[inline]
-    #[must_use]
-    pub fn has_runs(&self) -> bool {
-        self.runs
-    }
-
-    /// Whether all of it was copied from ASCII, but for what was kept.
-    #[inline]
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.plain
-    }
-
-    /// Number of bytes that were kept.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open
-    }
-
-    /// Sets the text apart from the next one and notes where it ends.
-    #[inline(always)]
-    pub fn end_text(&mut self, ends: &mut Vec<u32>) {
-        self.make_room(1);
-        self.bytes[self.len] = b' ';
-        self.len += 1;
-        ends.push(self.len as u32);
-    }
-
-    /// Appends blanks, at least one, up to a multiple of [`BLOCK`].
-    pub fn pad(&mut self) {
-        let len = (self.len / BLOCK + 1) * BLOCK;
-        self.make_room(len - self.len);
-        self.bytes[self.len..len].fill(b' ');
-        self.len = len;
-    }
-
-    fn make_room(&mut self, more: usize) {
-        let room = self.len + more + BLOCK;
-        if self.bytes.len() < room {
-            self.bytes.resize(room.max(2 * self.bytes.len()), 0);
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, entry: u128) {
-        // 16 bytes are written and up to 15 kept: one store, no loop.
-        self.bytes[self.len..self.len + 16].copy_from_slice(&entry.to_le_bytes());
-        self.len += (entry >> LENGTH_SHIFT) as usize;
-    }
-
-    fn push_char(&mut self, c: char) {
-        self.len += c.encode_utf8(&mut self.bytes[self.len..]).len();
-    }
-}
 
 /// A compiled [`Normalizer`].
 #[derive(Clone, Copy, Debug)]
