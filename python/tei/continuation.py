@@ -113,8 +113,8 @@ def refresh(tokenizer: "Tokenizer", counts: WordCounts, count: int, weights: Any
 class Tracker:
     """A vocabulary and all words it is used on, segmented once: each step takes time for what is new, not for what is known.
 
-    Plans are those of `extend` and `refresh` on the sum of all counts. Beside new words, a step costs a few milliseconds
-    for a vocabulary of 30,000 tokens. A tracker may be pickled; it takes about 300 bytes a word.
+    Plans are those of `extend` and `refresh` on the sum of all counts. Making one takes some milliseconds for a vocabulary of
+    30,000 tokens, however many words are known. A tracker takes about 400 bytes a word; it can be pickled.
 
     Example:
         >>> from tei import Tokenizer
@@ -139,9 +139,7 @@ class Tracker:
             MismatchError: If the words were counted with another scheme.
         """
         self._tokenizer = tokenizer
-        self._segment(WordCounts.from_mapping({}, tokenizer.scheme))
-        if source is not None:
-            self.add(source)
+        self._segment(WordCounts.from_mapping({}, tokenizer.scheme) if source is None else self._counted(source))
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -164,9 +162,7 @@ class Tracker:
             EmptySourceError: If there is no word in the source.
             MismatchError: If the words were counted with another scheme.
         """
-        counts = self._tokenizer.count(source)
-        check_counts(self._tokenizer, counts)
-        self._core.add(self._tokenizer.encoder, counts.core)
+        self._core.add(self._tokenizer.encoder, self._counted(source).core)
 
     def decay(self, factor: float) -> None:
         """Lets all words so far count less, as [`WordCounts.decay`][tei.counts.WordCounts.decay]; segments all that are left.
@@ -212,6 +208,11 @@ class Tracker:
         self._core.apply(before.encoder, self._tokenizer.encoder, plan.id_map)
         return self._tokenizer
 
+    def _counted(self, source: "Source | WordCounts") -> WordCounts:
+        counts = self._tokenizer.count(source)
+        check_counts(self._tokenizer, counts)
+        return counts
+
     def _segment(self, counts: WordCounts) -> None:
         self._core = _core.Tracker(self._tokenizer.encoder, counts.core, Bounds().max_pieces)
 
@@ -225,15 +226,14 @@ class Tracker:
         return f"Tracker({self._tokenizer!r}, {self.usage().words} occurrences)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _tracker, (self._tokenizer, self.counts)
-
-
-def _tracker(tokenizer: "Tokenizer", counts: WordCounts) -> Tracker:
-    return Tracker(tokenizer, counts if len(counts) else None)
+        counts = self.counts
+        return type(self), (self._tokenizer, counts if len(counts) else None)
 
 
 class _Tracked(Evidence):
-    """What a policy decides by, asked of words that are segmented already."""
+    """What a policy decides by, asked of words that are segmented already; their counts are sorted only if asked for."""
+
+    core: _core.Tracker
 
     def __init__(
         self, tokenizer: "Tokenizer", core: _core.Tracker, rows: NDArray[np.float32] | None, most: int
@@ -241,8 +241,6 @@ class _Tracked(Evidence):
         protected = protected_tokens(tokenizer, core.alphabet(tokenizer.encoder), ())
         known = {"tokenizer": tokenizer, "protected": protected, "rows": rows, "most": most}
         vars(self).update(known, held_out=None, base=None, bounds=Bounds(), core=core)
-
-    core: _core.Tracker
 
     @cached_property
     def counts(self) -> WordCounts:

@@ -321,7 +321,7 @@ def _check_plan(plan: ResizePlan) -> None:
         low, high = plan.id_map.min(), plan.id_map.max()
         raise InvalidInputError(f"id_map holds {low} to {high}, expected -1 to {after - 1}")
     old, new = plan.kept
-    kept, sent = ([*map(t.__getitem__, ids.tolist())] for t, ids in ((plan.source, old), (plan.target, new)))
+    kept, sent = _picked(plan.source, old), _picked(plan.target, new)
     if kept != sent:
         one, other = next(pair for pair in zip(kept, sent, strict=True) if pair[0] != pair[1])
         raise MismatchError(f"id_map sends token {one!r} to {other!r}")
@@ -332,6 +332,13 @@ def _check_plan(plan: ResizePlan) -> None:
     lengths = {name: len(column) for name, column in plan.curve.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"columns of the curve have different lengths: {lengths}")
+
+
+def _picked(tokens: tuple[str, ...], ids: IntArray) -> tuple[str, ...]:
+    # Most plans keep the first tokens, or send what they keep to the first places.
+    if np.array_equal(ids, np.arange(len(ids))):
+        return tokens[: len(ids)]
+    return tuple(map(tokens.__getitem__, ids.tolist()))
 
 
 def _check_ids(name: str, pieces: Pieces, expected: NDArray[Any], limit: int) -> None:

@@ -111,6 +111,11 @@ impl Segmentation {
         &self.emitted
     }
 
+    /// Whether a word that is spelled to the end visits a token; of the unknown one it may say no.
+    pub(crate) fn emits(&self, token: TokenId) -> bool {
+        token != self.unknown && self.emitted[token as usize] > 0
+    }
+
     /// How often each token is emitted, by id.
     #[must_use]
     pub fn emitted_by_id(&self) -> Vec<u64> {

@@ -126,9 +126,10 @@ impl Tracker {
         order
     }
 
-    /// As [`crate::grow::grow`] of the words, without a guard and with the number of pieces that was given at first.
+    /// As [`crate::grow::grow`] of the words, without a guard: at most `count` tokens that save `min_gain` each.
     #[must_use]
-    pub fn grow(&mut self, encoder: &Encoder, removed: &[TokenId], options: Options) -> Vec<Grown> {
+    pub fn grow(&mut self, encoder: &Encoder, removed: &[TokenId], count: usize, min_gain: u64) -> Vec<Grown> {
+        let options = Options { count, min_gain, max_pieces: self.max_pieces, guard: None };
         let Self { table, candidates, .. } = self;
         table.begin();
         candidates.begin();
@@ -243,7 +244,7 @@ mod tests {
                 prop_assert_eq!(&whole.costs[..order.order.len()], &order.costs);
                 let growing = Options { count: most, min_gain: 2, max_pieces: 3, guard: None };
                 let grown = grow(&now, &counts, &order.order, growing);
-                prop_assert_eq!(&tracker.grow(&now, &order.order, growing), &grown);
+                prop_assert_eq!(&tracker.grow(&now, &order.order, most, 2), &grown);
                 let (after, id_map) = changed(&tokens, &order.order, grown);
                 let next = encoder(&after, prefix);
                 tracker.apply(&now, &next, &id_map);

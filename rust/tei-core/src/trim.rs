@@ -149,7 +149,7 @@ pub(crate) fn order(
     let removable = |&id: &TokenId| !options.protected.get(id as usize).copied().unwrap_or(false);
     let removable = words.numbers(&(0..vocabulary.len() as TokenId).filter(removable).collect::<Vec<_>>());
     let (used, mut unused): (Vec<_>, Vec<_>) =
-        removable.into_iter().partition(|&token| users.is_used(token, &words.paths));
+        removable.into_iter().partition(|&token| words.emits(token) || users.is_used(token, &words.paths));
     let mut trimmer = Trimmer::new(vocabulary, words, users, options.rows);
     unused.sort_by_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
     unused.into_iter().take(options.most).for_each(|token| trimmer.remove(token));

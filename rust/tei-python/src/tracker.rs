@@ -3,7 +3,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use tei_core::grow::Options;
 use tei_core::tracker::Tracker as Core;
 
 use crate::counts::WordCounts;
@@ -78,8 +77,8 @@ impl Tracker {
         count: usize,
         min_gain: u64,
     ) -> PyResult<Vec<(String, u64)>> {
-        let (removed, options) = (removed.as_slice()?, Options { count, min_gain, max_pieces: 0, guard: None });
-        Ok(pairs(py.detach(|| self.lock().grow(&encoder.core, removed, options))))
+        let removed = removed.as_slice()?;
+        Ok(pairs(py.detach(|| self.lock().grow(&encoder.core, removed, count, min_gain))))
     }
 
     /// Goes on with the encoder after a plan; `id_map` has the new id of each token before, or -1.
