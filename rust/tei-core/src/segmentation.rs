@@ -1,10 +1,10 @@
 //! All words of a count table with their pieces, kept up to date while tokens come and go one at a time.
 //!
 //! Leftmost longest match is local: taking a token away changes exactly the words whose match path visits it. So a table
-//! of paths and an index from token to words give the effect of an edit without encoding the text again. And what words
-//! are spelled with follows from the tokens alone: to undo edits, tokens are put back, and the words changed segmented again.
+//! of paths and an index from token to words give the effect of an edit without encoding the text again. Paths follow
+//! from the tokens alone: to undo edits, tokens are put back, and the words that changed are segmented again.
 //!
-//! Tokens have numbers of their own here, which stay when ids change: ids ascend as they do, and at first both are the same.
+//! Tokens have numbers of their own here, which stay when ids change: ids ascend as they do; at first both are the same.
 use std::sync::Arc;
 
 use crate::TokenId;
