@@ -28,6 +28,7 @@ from must import (  # noqa: F401
     policy,
     policy_steps,
     streaming,
+    tracking,
     training,
 )
 

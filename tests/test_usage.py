@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import reference
 from tei import EmptySourceError, MismatchError, Scheme, WordCounts, _core
+from tei.vocabulary import digest, fingerprint
 from vocabularies import make, tables, vocabularies
 
 
@@ -23,6 +24,18 @@ def test_usage_equals_segmenting_each_word(tokens, table):
     assert usage.characters == sum(len(word) * count for word, count in table.items())
     assert usage.bytes == sum(len(word.encode()) * count for word, count in table.items())
     assert sorted([*usage.used, *usage.unused]) == list(range(tok.vocab_size))
+
+
+@given(vocabularies, st.data())
+def test_lengths_and_fingerprints_are_those_of_the_tokens(tokens, data):
+    tok, others = make(sorted(tokens)), ["##", "##中é", "aé", ""]
+    assert _core.lengths(tok.encoder, others).tolist() == [
+        len(token.removeprefix("##")) or len(token) or 1 for token in (*tok.tokens, *others)
+    ]
+    assert tok.fingerprint == fingerprint(tok.tokens, tok.scheme.to_json())
+    removed = data.draw(st.sets(st.integers(0, tok.vocab_size - 1)))
+    left = [token for i, token in enumerate(tok.tokens) if i not in removed]
+    assert digest(_core.framed(tok.encoder, sorted(removed), others), "é") == fingerprint([*left, *others], "é")
 
 
 @given(vocabularies, st.data())

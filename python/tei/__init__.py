@@ -32,12 +32,18 @@ from tei.tokenizer import Tokenizer
 from tei.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from tei.continuation import Tracker
     from tei.plan import ResizePlan
     from tei.shards import TokenShards
     from tei.torch.adapt import adapt
 
 # What is loaded when it is first asked for: `import tei` stays quick, and free of torch.
-LAZY = {"ResizePlan": "tei.plan", "TokenShards": "tei.shards", "adapt": "tei.torch.adapt"}
+LAZY = {
+    "ResizePlan": "tei.plan",
+    "TokenShards": "tei.shards",
+    "Tracker": "tei.continuation",
+    "adapt": "tei.torch.adapt",
+}
 
 __version__ = _core.VERSION
 
@@ -59,6 +65,7 @@ __all__ = [
     "TeiError",
     "TokenShards",
     "Tokenizer",
+    "Tracker",
     "UnsupportedError",
     "Vocabulary",
     "VocabularyError",

@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "WordCounter", "WordCounts", "alphabet", "byte_letters", "byte_words", "count_usage", "cpu_count", "grow", "hold_out", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "Tracker", "WordCounter", "WordCounts", "alphabet", "byte_letters", "byte_words", "count_usage", "cpu_count", "framed", "grow", "hold_out", "lengths", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -138,6 +138,46 @@ class TextFile:
         """
 
 @final
+class Tracker:
+    """
+    Words under the vocabulary of an encoder: adding and planning cost what is new, not what is known.
+
+    Each call takes the encoder that the words are segmented by: the first one, or that of the last `apply`.
+    """
+    def __new__(cls, /, encoder: Encoder, counts: WordCounts, max_pieces: SupportsIndex) -> Tracker:
+        """
+        Segments each word once; new tokens are made of at most `max_pieces` pieces.
+        """
+    def add(self, /, encoder: Encoder, counts: WordCounts) -> None:
+        """
+        Adds counts of new text.
+        """
+    def alphabet(self, /, encoder: Encoder) -> Incomplete:
+        """
+        As `alphabet` of all words.
+        """
+    def apply(self, /, before: Encoder, after: Encoder, id_map: Incomplete) -> None:
+        """
+        Goes on with the encoder after a plan; `id_map` has the new id of each token before, or -1.
+        """
+    def counts(self, /) -> WordCounts:
+        """
+        All words so far.
+        """
+    def grow(self, /, encoder: Encoder, removed: Incomplete, *, count: SupportsIndex, min_gain: SupportsIndex) -> list[tuple[str, int]]:
+        """
+        As `grow` of all words.
+        """
+    def trim_order(self, /, encoder: Encoder, protected: Incomplete, rows: Incomplete | None = None, most: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]:
+        """
+        As `trim_order` of all words.
+        """
+    def usage(self, /) -> tuple[Incomplete, int, int, int, int, int]:
+        """
+        As `count_usage` of all words.
+        """
+
+@final
 class WordCounter:
     """
     Counts words batch by batch.
@@ -218,6 +258,11 @@ def cpu_count() -> int:
     Number of processors this process may use, by affinity and by the quota of its control group.
     """
 
+def framed(encoder: Encoder, removed: SupportsGetItem[int, SupportsIndex], added: SupportsGetItem[int, str]) -> bytes:
+    """
+    Tokens of an encoder without some, then others, each after its length in four bytes: what fingerprints are made of.
+    """
+
 def grow(encoder: Encoder, counts: WordCounts, removed: Incomplete, *, count: SupportsIndex, min_gain: SupportsIndex, max_pieces: SupportsIndex, base: WordCounts | None = None, max_changed: SupportsFloat | SupportsIndex = 0.005, keep_top: SupportsIndex = 0) -> list[tuple[str, int]]:
     """
     Tokens to add after some have been removed, with what each saves; the greatest gain first.
@@ -229,6 +274,11 @@ def grow(encoder: Encoder, counts: WordCounts, removed: Incomplete, *, count: Su
 def hold_out(counts: WordCounts, share: SupportsFloat | SupportsIndex, seed: SupportsIndex) -> tuple[WordCounts, WordCounts]:
     """
     Splits counts into the larger part and a part of about `share`, the same for the same seed.
+    """
+
+def lengths(encoder: Encoder, others: SupportsGetItem[int, str]) -> Incomplete:
+    """
+    Characters that the tokens of an encoder spell, and then other tokens; at least 1.
     """
 
 def normalize(text: str, rules: tuple[SupportsGetItem[int, SupportsGetItem[int, str]], SupportsGetItem[int, SupportsGetItem[int, str]]]) -> str:

@@ -3,12 +3,14 @@
 Each gives a plan for [`Tokenizer.apply`][tei.tokenizer.Tokenizer.apply] and for the model's rows. Counts of old and new
 text are added, and the old ones may be decayed, before: `tei.WordCounts.load(path).decay(0.5) + new`.
 
-No text is read again. `extend` may be given the words of new text alone, and takes time in proportion to those; `refresh`
-spells each word it is given once, and orders as many tokens as it replaces. So their plans have a curve of that length.
+No text is read again. `extend` and `refresh` spell each word they are given once, and order as many tokens as they
+replace: their plans have a curve of that length. Who does so again and again keeps a
+[`Tracker`][tei.continuation.Tracker], which spells only words that are new, and those that a plan changed.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,18 +19,20 @@ from numpy.typing import NDArray
 from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, SizeError
-from tei.evidence import Evidence
+from tei.evidence import MIN_GAIN, Bounds, Evidence, Ids, TrimOrder, checked_rows, protected_tokens
 from tei.plan import ResizePlan
 from tei.planning import planned
 from tei.policy import Auto
 from tei.training import induce
-from tei.usage import check_counts
+from tei.usage import Usage, check_counts, usage_of
 from tei.vocabulary import fingerprint
 
 if TYPE_CHECKING:
+    from tei.sources import Source
     from tei.tokenizer import Tokenizer
+    from tei.torch.archive import Archive
 
-__all__ = ["extend", "refresh", "retrain"]
+__all__ = ["Tracker", "extend", "refresh", "retrain"]
 
 Rows = dict[str, tuple[NDArray[Any], NDArray[Any]]]
 
@@ -85,11 +89,7 @@ def extend(tokenizer: "Tokenizer", counts: WordCounts, count: int) -> ResizePlan
         ('slow',)
     """
     _check_count(count)
-    plan = _changed(tokenizer, counts, 0, count)
-    if len(plan.added) < count:
-        msg = f"{count} new tokens are too many: only {len(plan.added)} would shorten the text; ask for as many, or give more"
-        raise SizeError(msg)
-    return plan
+    return _extended(Evidence.gather(tokenizer, counts, most=0), count)
 
 
 def refresh(tokenizer: "Tokenizer", counts: WordCounts, count: int, weights: Any = None) -> ResizePlan:
@@ -107,12 +107,167 @@ def refresh(tokenizer: "Tokenizer", counts: WordCounts, count: int, weights: Any
         SizeError: If fewer tokens may go, or fewer would shorten the text.
     """
     _check_count(count)
-    return _changed(tokenizer, counts, count, count, weights)
+    return _refreshed(Evidence.gather(tokenizer, counts, weights=weights, most=count), count)
 
 
-def _changed(tokenizer: "Tokenizer", counts: WordCounts, drop: int, grow: int, weights: Any = None) -> ResizePlan:
-    evidence = Evidence.gather(tokenizer, counts, weights=weights, most=drop)
-    return planned(evidence, Auto(tokenizer.vocab_size - drop, grow))
+class Tracker:
+    """A vocabulary and all words it is used on, segmented once: each step takes time for what is new, not for what is known.
+
+    Plans are those of `extend` and `refresh` on the sum of all counts. Making one takes some milliseconds for a vocabulary of
+    30,000 tokens, however many words are known. A tracker takes about 400 bytes a word; it can be pickled.
+
+    Example:
+        >>> from tei import Tokenizer
+        >>> tok = Tokenizer.train(["low lower lowest"], vocab_size=20, min_count=1)
+        >>> tracker = Tracker(tok, ["low lower lowest"])
+        >>> tracker.add(["slow slow slow"])
+        >>> tracker.apply(tracker.extend(1)).encode("slow").tokens
+        ['slow']
+        >>> tracker.counts.most_common(1), tracker.usage().fertility < tok.usage(tracker.counts).fertility
+        ([('slow', 3)], True)
+    """
+
+    def __init__(self, tokenizer: "Tokenizer", source: "Source | WordCounts | None" = None) -> None:
+        """Segments the words of a source.
+
+        Args:
+            tokenizer: Whose vocabulary to go on with.
+            source: Texts, files of texts, or word counts; nothing yet if None.
+
+        Raises:
+            EmptySourceError: If there is no word in the source.
+            MismatchError: If the words were counted with another scheme.
+        """
+        self._tokenizer = tokenizer
+        self._segment(WordCounts.from_mapping({}, tokenizer.scheme) if source is None else self._counted(source))
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer as it is now."""
+        return self._tokenizer
+
+    @property
+    def counts(self) -> WordCounts:
+        """All words so far; sorting them takes time for each."""
+        return WordCounts(self._core.counts(), self._tokenizer.scheme)
+
+    def usage(self) -> Usage:
+        """What all words emit, see [`Usage`][tei.usage.Usage]."""
+        return usage_of(self._core.usage())
+
+    def add(self, source: "Source | WordCounts") -> None:
+        """Adds the words of new text.
+
+        Raises:
+            EmptySourceError: If there is no word in the source.
+            MismatchError: If the words were counted with another scheme.
+        """
+        self._core.add(self._tokenizer.encoder, self._counted(source).core)
+
+    def decay(self, factor: float) -> None:
+        """Lets all words so far count less, as [`WordCounts.decay`][tei.counts.WordCounts.decay]; segments all that are left.
+
+        Raises:
+            InvalidInputError: If the factor is not between 0 and 1.
+        """
+        self._segment(self.counts.decay(factor))
+
+    def extend(self, count: int) -> ResizePlan:
+        """As [`extend`][tei.continuation.extend] by all words so far.
+
+        Raises:
+            EmptySourceError: If there is no word yet.
+            InvalidInputError: If `count` is below 1.
+            SizeError: If fewer new tokens would shorten the text.
+        """
+        _check_count(count)
+        return _extended(self._evidence(None, 0), count)
+
+    def refresh(self, count: int, weights: Any = None) -> ResizePlan:
+        """As [`refresh`][tei.continuation.refresh] by all words so far.
+
+        Raises:
+            EmptySourceError: If there is no word yet.
+            InvalidInputError: If `count` is below 1.
+            MismatchError: If there are no weights for a token.
+            SizeError: If fewer tokens may go, or fewer would shorten the text.
+        """
+        _check_count(count)
+        return _refreshed(self._evidence(weights, count), count)
+
+    def apply(self, plan: ResizePlan, *, reason: str = "", archive: "Archive | None" = None) -> "Tokenizer":
+        """Goes on with the tokenizer after a plan, see [`Tokenizer.apply`][tei.tokenizer.Tokenizer.apply].
+
+        Segments the words that the plan changes; where kept tokens do not come first and in their order, as after
+        `retrain` or an inverse, all of them.
+
+        Raises:
+            MismatchError: If the plan was made for another vocabulary, or drops a special token.
+        """
+        before, self._tokenizer = self._tokenizer, self._tokenizer.apply(plan, reason=reason, archive=archive)
+        self._core.apply(before.encoder, self._tokenizer.encoder, plan.id_map)
+        return self._tokenizer
+
+    def _counted(self, source: "Source | WordCounts") -> WordCounts:
+        counts = self._tokenizer.count(source)
+        check_counts(self._tokenizer, counts)
+        return counts
+
+    def _segment(self, counts: WordCounts) -> None:
+        self._core = _core.Tracker(self._tokenizer.encoder, counts.core, Bounds().max_pieces)
+
+    def _evidence(self, weights: Any, most: int) -> Evidence:
+        evidence = _Tracked(self._tokenizer, self._core, checked_rows(self._tokenizer, weights), most)
+        if not evidence.usage.words:
+            check_counts(self._tokenizer, self.counts)
+        return evidence
+
+    def __repr__(self) -> str:
+        return f"Tracker({self._tokenizer!r}, {self.usage().words} occurrences)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        counts = self.counts
+        return type(self), (self._tokenizer, counts if len(counts) else None)
+
+
+class _Tracked(Evidence):
+    """What a policy decides by, asked of words that are segmented already; their counts are sorted only if asked for."""
+
+    core: _core.Tracker
+
+    def __init__(
+        self, tokenizer: "Tokenizer", core: _core.Tracker, rows: NDArray[np.float32] | None, most: int
+    ) -> None:
+        protected = protected_tokens(tokenizer, core.alphabet(tokenizer.encoder), ())
+        known = {"tokenizer": tokenizer, "protected": protected, "rows": rows, "most": most}
+        vars(self).update(known, held_out=None, base=None, bounds=Bounds(), core=core)
+
+    @cached_property
+    def counts(self) -> WordCounts:
+        return WordCounts(self.core.counts(), self.tokenizer.scheme)
+
+    @cached_property
+    def usage(self) -> Usage:
+        return usage_of(self.core.usage())
+
+    @cached_property
+    def trim(self) -> TrimOrder:
+        return TrimOrder(*self.core.trim_order(self.tokenizer.encoder, self.mask, self.rows, self.most))
+
+    def grown(self, dropped: Ids, count: int, *, min_gain: int = MIN_GAIN) -> Mapping[str, int]:
+        return dict(self.core.grow(self.tokenizer.encoder, dropped, count=count, min_gain=min_gain))
+
+
+def _extended(evidence: Evidence, count: int) -> ResizePlan:
+    plan = planned(evidence, Auto(evidence.tokenizer.vocab_size, count))
+    if len(plan.added) < count:
+        msg = f"{count} new tokens are too many: only {len(plan.added)} would shorten the text; ask for as many, or give more"
+        raise SizeError(msg)
+    return plan
+
+
+def _refreshed(evidence: Evidence, count: int) -> ResizePlan:
+    return planned(evidence, Auto(evidence.tokenizer.vocab_size - count, count))
 
 
 def _check_count(count: int) -> None:

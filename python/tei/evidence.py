@@ -1,7 +1,7 @@
 """What a policy decides by: the words, the order in which tokens can go, and what could come."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -152,13 +152,15 @@ class Evidence:
         for name, words in (("counts", counts), ("held_out", held_out), ("base", base)):
             if words is not None:
                 check_counts(tokenizer, words, name)
-        protected, rows = _protected(tokenizer, counts, protect), _rows(tokenizer, weights)
+        alphabet = _core.alphabet(tokenizer.encoder, counts.core)
+        protected, rows = protected_tokens(tokenizer, alphabet, protect), checked_rows(tokenizer, weights)
         return cls(tokenizer, counts, protected, rows, held_out, base, bounds or Bounds(), most)
 
     def with_counts(self, counts: WordCounts) -> "Evidence":
         """The same with other words."""
         check_counts(self.tokenizer, counts)
-        return replace(self, counts=counts)
+        known = {part.name: getattr(self, part.name) for part in fields(Evidence) if part.name != "counts"}
+        return Evidence(counts=counts, **known)
 
     @cached_property
     def usage(self) -> Usage:
@@ -181,9 +183,9 @@ class Evidence:
         """Ids of the tokens to drop so that `size` are left, the cheapest first."""
         return self.trim.order[: self.tokenizer.vocab_size - size]
 
-    def names(self, ids: Ids) -> list[str]:
+    def names(self, ids: NDArray[Any]) -> list[str]:
         """Tokens of ids."""
-        return [self.tokenizer.tokens[i] for i in ids.tolist()]
+        return [*map(self.tokenizer.tokens.__getitem__, ids.tolist())]
 
     def grown(self, dropped: Ids, count: int, *, min_gain: int = MIN_GAIN) -> Mapping[str, int]:
         """At most `count` tokens that pay once others are dropped, the most useful first.
@@ -210,7 +212,13 @@ class Evidence:
         return self.grown(dropped, count, min_gain=max(MIN_GAIN, round(self.usage.tokens * self.bounds.grow_gain)))
 
 
-def _rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | None:
+def checked_rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | None:
+    """Embedding rows as the core takes them.
+
+    Raises:
+        InvalidInputError: If they are not numbers.
+        MismatchError: If there is no row for a token.
+    """
     if weights is None:
         return None
     try:
@@ -224,9 +232,13 @@ def _rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | None:
     return rows
 
 
-def _protected(tokenizer: "Tokenizer", counts: WordCounts, protect: Iterable[str]) -> Mapping[str, str]:
-    alphabet = np.flatnonzero(_core.alphabet(tokenizer.encoder, counts.core)).tolist()
-    protected = {tokenizer.tokens[i]: "characters of the text or of ASCII" for i in alphabet}
+def protected_tokens(tokenizer: "Tokenizer", alphabet: NDArray[np.bool_], protect: Iterable[str]) -> Mapping[str, str]:
+    """Tokens that must stay, with the reason for each; `alphabet` marks those of one character that the text needs.
+
+    Raises:
+        MismatchError: If one is not in the vocabulary.
+    """
+    protected = {tokenizer.tokens[i]: "characters of the text or of ASCII" for i in np.flatnonzero(alphabet).tolist()}
     protected |= dict.fromkeys(protect, "asked for with protect")
     protected |= {token.content: "declared added tokens" for token in tokenizer.spec.added_tokens}
     protected |= dict.fromkeys(tokenizer.special_tokens, "special tokens")

@@ -311,21 +311,34 @@ def _check_names(name: str, given: Weighted, expected: list[str]) -> None:
 
 
 def _check_plan(plan: ResizePlan) -> None:
-    before, after = _positions(plan.source, "source"), _positions(plan.target, "target")
-    if plan.id_map.shape != (len(before),):
-        raise MismatchError(f"id_map has shape {plan.id_map.shape}, expected ({len(before)},)")
-    if len(plan.id_map) and not (plan.id_map.min() >= -1 and plan.id_map.max() < len(after)):
+    before, after = len(plan.source), len(plan.target)
+    for tokens, name in ((plan.source, "source"), (plan.target, "target")):
+        if len(set(tokens)) != len(tokens):
+            _positions(tokens, name)
+    if plan.id_map.shape != (before,):
+        raise MismatchError(f"id_map has shape {plan.id_map.shape}, expected ({before},)")
+    if before and not (plan.id_map.min() >= -1 and plan.id_map.max() < after):
         low, high = plan.id_map.min(), plan.id_map.max()
-        raise InvalidInputError(f"id_map holds {low} to {high}, expected -1 to {len(after) - 1}")
+        raise InvalidInputError(f"id_map holds {low} to {high}, expected -1 to {after - 1}")
     old, new = plan.kept
-    for i, j in zip(old.tolist(), new.tolist(), strict=True):
-        if plan.source[i] != plan.target[j]:
-            raise MismatchError(f"id_map sends token {plan.source[i]!r} to {plan.target[j]!r}")
-    _check_ids("added", plan.added, np.setdiff1d(np.arange(len(after)), new), len(before))
-    _check_ids("dropped", plan.dropped, np.flatnonzero(plan.id_map < 0), len(after))
+    kept, sent = _picked(plan.source, old), _picked(plan.target, new)
+    if kept != sent:
+        one, other = next(pair for pair in zip(kept, sent, strict=True) if pair[0] != pair[1])
+        raise MismatchError(f"id_map sends token {one!r} to {other!r}")
+    is_new = np.ones(after, bool)
+    is_new[new] = False
+    _check_ids("added", plan.added, np.flatnonzero(is_new), before)
+    _check_ids("dropped", plan.dropped, np.flatnonzero(plan.id_map < 0), after)
     lengths = {name: len(column) for name, column in plan.curve.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"columns of the curve have different lengths: {lengths}")
+
+
+def _picked(tokens: tuple[str, ...], ids: IntArray) -> tuple[str, ...]:
+    # Most plans keep the first tokens, or send what they keep to the first places.
+    if np.array_equal(ids, np.arange(len(ids))):
+        return tokens[: len(ids)]
+    return tuple(map(tokens.__getitem__, ids.tolist()))
 
 
 def _check_ids(name: str, pieces: Pieces, expected: NDArray[Any], limit: int) -> None:

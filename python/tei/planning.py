@@ -12,18 +12,16 @@ from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, MismatchError
 from tei.evidence import Bounds, Evidence, Ids
-from tei.plan import ResizePlan
+from tei.plan import Pieces, ResizePlan
 from tei.policy import Auto, Policy
 from tei.reasons import reasons_to_drop
 from tei.sizing import Size
-from tei.vocabulary import fingerprint
+from tei.vocabulary import digest
 
 if TYPE_CHECKING:
     from tei.tokenizer import Tokenizer
 
 __all__ = ["plan_resize", "planned"]
-
-Rows = tuple[NDArray[Any], NDArray[Any]]
 
 # Smooth inverse frequency (Arora et al. 2017): pieces that occur everywhere say little about a new token.
 INVERSE_FREQUENCY = 1e-3
@@ -127,45 +125,37 @@ class _Draft:
     add: Mapping[str, str]
 
     def plan(self) -> ResizePlan:
-        tok = self.evidence.tokenizer
+        tok, added = self.evidence.tokenizer, list(self.add)
         dropped = np.array(sorted(tok.vocab[token] for token in self.drop), dtype=np.uint32)
-        added = list(self.add)
-        target = [token for token in tok.tokens if token not in self.drop] + added
-        return ResizePlan.from_tokens(
-            tok.tokens,
-            target,
-            added=self._added(added),
-            dropped=self._dropped(dropped, added),
+        keeps = np.ones(tok.vocab_size + len(added), bool)
+        keeps[dropped] = False
+        new_ids = np.where(keeps, np.cumsum(keeps) - 1, -1)
+        lengths = _core.lengths(tok.encoder, added).astype(np.float64)
+        return ResizePlan(
+            source=tok.tokens,
+            target=(*itertools.compress(tok.tokens, keeps.tolist()), *added),
             source_fingerprint=tok.fingerprint,
-            target_fingerprint=fingerprint(target, tok.scheme.to_json()),
+            target_fingerprint=digest(_core.framed(tok.encoder, dropped.tolist(), added), tok.scheme.to_json()),
+            id_map=new_ids[: tok.vocab_size],
+            added=self._added(new_ids[tok.vocab_size :], lengths[: tok.vocab_size]),
+            dropped=self._dropped(dropped, new_ids, lengths[keeps]),
             reasons=self._reasons(),
             curve=self._curve(),
         )
 
-    def _added(self, added: list[str]) -> Mapping[str, Rows]:
+    def _added(self, ids: NDArray[Any], lengths: NDArray[np.float64]) -> Pieces:
         """Pieces of the vocabulary before, by length and smooth inverse frequency."""
         usage = self.evidence.usage
         share = usage.token_counts / usage.tokens
-        importance = self._lengths() * (INVERSE_FREQUENCY / (INVERSE_FREQUENCY + share))
-        pieces, ends = _core.spell(self.evidence.tokenizer.encoder, np.zeros(0, np.uint32), [], added)
-        return _weighted(added, pieces, ends, importance)
+        importance = lengths * (INVERSE_FREQUENCY / (INVERSE_FREQUENCY + share))
+        pieces, ends = _core.spell(self.evidence.tokenizer.encoder, np.zeros(0, np.uint32), [], list(self.add))
+        return _weighted(ids, pieces, ends, importance)
 
-    def _dropped(self, dropped: Ids, added: list[str]) -> Mapping[str, Rows]:
+    def _dropped(self, dropped: Ids, new_ids: NDArray[Any], lengths: NDArray[np.float64]) -> Pieces:
         """Pieces of the vocabulary after, by length."""
-        tok, names = self.evidence.tokenizer, self.evidence.names(dropped)
-        pieces, ends = _core.spell(tok.encoder, dropped, added, names)
-        new_ids = np.full(tok.vocab_size + len(added), -1, dtype=np.int64)
-        keeps = np.ones(len(new_ids), bool)
-        keeps[dropped] = False
-        new_ids[keeps] = np.arange(keeps.sum())
-        lengths = np.concatenate([self._lengths(), self._lengths(added)])
-        return _weighted(names, new_ids[pieces], ends, lengths[keeps])
-
-    def _lengths(self, tokens: Iterable[str] | None = None) -> NDArray[np.float64]:
-        """Characters that tokens spell."""
-        tok = self.evidence.tokenizer
-        prefix, names = tok.scheme.continuation_prefix, tok.tokens if tokens is None else tokens
-        return np.array([len(t.removeprefix(prefix)) or len(t) or 1 for t in names], dtype=np.float64)
+        encoder, names = self.evidence.tokenizer.encoder, self.evidence.names(dropped)
+        pieces, ends = _core.spell(encoder, dropped, list(self.add), names)
+        return _weighted(dropped, new_ids[pieces], ends, lengths)
 
     def _reasons(self) -> Mapping[str, str]:
         found = reasons_to_drop(self.evidence, [token for token, why in self.drop.items() if not why])
@@ -185,10 +175,9 @@ class _Draft:
         return curve
 
 
-def _weighted(names: list[str], pieces: NDArray[Any], ends: NDArray[Any], importance: Any) -> Mapping[str, Rows]:
+def _weighted(ids: NDArray[Any], pieces: NDArray[Any], ends: NDArray[Any], importance: NDArray[np.float64]) -> Pieces:
     """Convex weights of each token's pieces, in the order of its spelling."""
     weights = importance[pieces]
-    if names:
+    if len(ids):
         weights /= np.repeat(np.add.reduceat(weights, ends[:-1]), np.diff(ends))
-    spans = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
-    return {name: (pieces[span], weights[span]) for name, span in zip(names, spans, strict=True)}
+    return Pieces(ids, ends, pieces, weights)

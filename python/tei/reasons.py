@@ -59,7 +59,7 @@ def _uses_inside(evidence: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.
     """How often each token would spell part of a longer one that is emitted."""
     tok, counts = evidence.tokenizer, evidence.usage.token_counts
     used = evidence.usage.used
-    pieces, ends = _core.spell(tok.encoder, evidence.trim.order[:0], [], [tok.tokens[i] for i in used.tolist()])
+    pieces, ends = _core.spell(tok.encoder, evidence.trim.order[:0], [], evidence.names(used))
     weights = np.repeat(counts[used], np.diff(ends))
     return np.bincount(pieces, weights=weights, minlength=tok.vocab_size).astype(np.int64)
 

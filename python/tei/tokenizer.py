@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from tei import _core
 from tei.coding import Coding, compiled
 from tei.counts import WordCounts, count_words
 from tei.errors import MismatchError, UnsupportedError
 from tei.fitting import Fitting
-from tei.vocabulary import fingerprint
+from tei.vocabulary import digest
 
 if TYPE_CHECKING:
     import os
 
-    from tei import _core
     from tei.history import Entry
     from tei.plan import ResizePlan
     from tei.pretrained import TokenizerSpec
@@ -189,7 +189,8 @@ class Tokenizer(Coding, Fitting):
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with the vocabulary or the scheme."""
         rules = self._spec.scheme.to_json()
-        return fingerprint(self._spec.tokens, f"{rules} without {sorted(self._retired)}" if self._retired else rules)
+        framed = _core.framed(self._encoder, [], [])
+        return digest(framed, f"{rules} without {sorted(self._retired)}" if self._retired else rules)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size} tokens, version {self.version}, {self.fingerprint})"

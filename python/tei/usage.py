@@ -85,10 +85,15 @@ def count_usage(tokenizer: "Tokenizer", counts: WordCounts, *, without: NDArray[
         MismatchError: If the words were counted by another scheme.
     """
     check_counts(tokenizer, counts)
-    emitted, *figures = _core.count_usage(tokenizer.encoder, counts.core, without)
+    return usage_of(_core.count_usage(tokenizer.encoder, counts.core, without))
+
+
+def usage_of(figures: tuple[Any, int, int, int, int, int]) -> Usage:
+    """Usage from what the core counted."""
+    emitted, *numbers = figures
     token_counts: NDArray[Any] = emitted.astype(np.int64)
     token_counts.flags.writeable = False
-    return Usage(token_counts, *figures)
+    return Usage(token_counts, *numbers)
 
 
 def check_counts(tokenizer: "Tokenizer", counts: WordCounts, name: str = "counts") -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Vocabulary", "fingerprint"]
+__all__ = ["Vocabulary", "digest", "fingerprint"]
 
 
 class Vocabulary(Mapping[str, int]):
@@ -44,10 +44,12 @@ def fingerprint(tokens: Sequence[str], scheme: str) -> str:
         >>> fingerprint(["a"], "x") == fingerprint(["a"], "x") != fingerprint(["b"], "x")
         True
     """
+    encoded = (token.encode("utf-8", "surrogatepass") for token in tokens)
+    return digest(b"".join(len(token).to_bytes(4, "little") + token for token in encoded), scheme)
+
+
+def digest(framed: bytes, scheme: str) -> str:
+    """The fingerprint of tokens that stand one after the other in bytes, each after its length in four bytes."""
     import hashlib
 
-    digest = hashlib.blake2b(scheme.encode("utf-8", "surrogatepass"), digest_size=8)
-    for token in tokens:
-        encoded = token.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(4, "little") + encoded)
-    return digest.hexdigest()
+    return hashlib.blake2b(scheme.encode("utf-8", "surrogatepass") + framed, digest_size=8).hexdigest()

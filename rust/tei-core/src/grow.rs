@@ -4,13 +4,15 @@
 //! Candidates are runs of pieces. Each gain is counted by segmenting again, since under longest match a token can also
 //! lengthen words; the best is taken first, lazily: a stale gain is renewed when it comes to the top.
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use rapidhash::fast::RandomState;
 
 use crate::TokenId;
+use crate::candidates::{Candidate, Candidates, Heap};
 use crate::encoder::Encoder;
+use crate::paths::sorted_once;
 use crate::segmentation::Segmentation;
 use crate::trie::Trie;
 use crate::vocabulary::{Position, Vocabulary};
@@ -55,16 +57,34 @@ pub struct Grown {
 /// it occurs in.
 #[must_use]
 pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options: Options) -> Vec<Grown> {
-    let guard = options.guard.map(|guard| (Table::new(encoder, guard.counts, removed), guard));
-    let table = Table::new(encoder, counts, removed);
+    let table = |counts: &WordCounts| Table::new(encoder, Arc::new(counts.clone()), removed);
+    let guard = options.guard.map(|guard| (table(guard.counts), guard));
+    let mut table = table(counts);
+    let mut candidates = Candidates::new(&table.words, encoder.vocabulary().later(), options.max_pieces);
+    grown(encoder.vocabulary(), &mut table, &mut candidates, guard, removed, options)
+}
+
+/// The same for words that are segmented already without the tokens `removed`; it leaves them with the new ones.
+pub(crate) fn grown(
+    vocabulary: &Vocabulary,
+    table: &mut Table,
+    candidates: &mut Candidates,
+    guard: Option<(Table, Guard)>,
+    removed: &[TokenId],
+    options: Options,
+) -> Vec<Grown> {
     let options = Options { min_gain: options.min_gain.max(1), ..options };
-    let mut grower = Grower { table, guard, next: encoder.vocabulary().len() as TokenId };
-    let mut grown = grower.add_characters(encoder.vocabulary(), options);
-    let mut heap = candidates(&grower.table.words, encoder.vocabulary().later(), options);
+    let (next, counts) = (table.words.len() as TokenId, Arc::clone(&table.words.counts));
+    let mut grower = Grower { table, guard, next };
+    let mut grown = grower.add_characters(vocabulary, candidates, options);
+    candidates.settle();
+    let mut heap = Heap::new();
     while grown.len() < options.count {
+        candidates.lift(counts.text(), options.min_gain, &mut heap);
         let Some((_, Reverse(candidate))) = heap.pop() else { break };
-        let Some(token) = new_token(encoder.vocabulary(), removed, candidate) else { continue };
+        let Some(token) = new_token(vocabulary, removed, candidate) else { continue };
         let Some(gain) = grower.gain(candidate).filter(|&gain| gain >= options.min_gain) else { continue };
+        candidates.lift(counts.text(), options.min_gain, &mut heap);
         if heap.peek().is_some_and(|(next, _)| gain < *next) {
             heap.push((gain, Reverse(candidate)));
         } else if grower.is_harmless(candidate) {
@@ -74,10 +94,6 @@ pub fn grow(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId], options
     }
     grown
 }
-
-/// What a token to be spells, and where.
-type Candidate<'a> = (&'a [u8], Position);
-type Heap<'a> = BinaryHeap<(u64, Reverse<Candidate<'a>>)>;
 
 /// The candidate as a token; None if it would read as another one, or is one that words may not match.
 fn new_token(vocabulary: &Vocabulary, removed: &[TokenId], (surface, position): Candidate) -> Option<String> {
@@ -92,44 +108,26 @@ fn written(vocabulary: &Vocabulary, surface: &str, position: Position) -> String
     format!("{prefix}{surface}")
 }
 
-/// All runs of pieces, with the tokens they would save if no two of them overlapped.
-fn candidates<'a>(words: &Segmentation<'a>, later: Position, options: Options) -> Heap<'a> {
-    let mut gains: HashMap<Candidate, u64, RandomState> = HashMap::default();
-    let mut cuts = Vec::new();
-    for i in (0..words.counts.len() as u32).filter(|&i| !words.is_broken(i) && words.len_of(i) > 1) {
-        let (bytes, count) = (words.counts.bytes(i as usize), words.count(i));
-        cuts.clear();
-        cuts.extend(words.located(i).map(|(_, start)| start).chain([bytes.len()]));
-        for (first, &start) in cuts.iter().enumerate() {
-            let position = if first == 0 { Position::Initial } else { later };
-            for (saved, &end) in cuts[first + 1..].iter().enumerate().take(options.max_pieces).skip(1) {
-                *gains.entry((&bytes[start..end], position)).or_default() += count * saved as u64;
-            }
-        }
-    }
-    gains
-        .into_iter()
-        .filter(|&(_, gain)| gain >= options.min_gain)
-        .map(|(candidate, gain)| (gain, Reverse(candidate)))
-        .collect()
-}
-
 /// Words with an index of which of them have a piece before a character.
-struct Table<'a> {
-    words: Segmentation<'a>,
-    followed: Followed,
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub words: Segmentation,
+    /// May name words that no longer do.
+    followed: HashMap<(TokenId, char), Vec<u32>, RandomState>,
+    /// Lists that became longer, if that is to be undone.
+    journal: Option<Vec<(TokenId, char)>>,
 }
 
-type Followed = HashMap<(TokenId, char), Vec<u32>, RandomState>;
-
-impl<'a> Table<'a> {
-    fn new(encoder: &Encoder, counts: &'a WordCounts, removed: &[TokenId]) -> Self {
-        let mut table = Self { words: Segmentation::new(encoder, counts, removed), followed: HashMap::default() };
+impl Table {
+    pub fn new(encoder: &Encoder, counts: Arc<WordCounts>, removed: &[TokenId]) -> Self {
+        let words = Segmentation::new(encoder, counts, removed);
+        let mut table = Self { words, followed: HashMap::default(), journal: None };
         (0..table.words.counts.len() as u32).for_each(|i| table.note(i));
         table
     }
 
-    fn note(&mut self, i: u32) {
+    /// Notes the pieces of a word.
+    pub fn note(&mut self, i: u32) {
         let bytes = self.words.counts.bytes(i as usize);
         // What comes before a piece, and the character that it begins with.
         let mut before = None;
@@ -138,6 +136,9 @@ impl<'a> Table<'a> {
                 let users = self.followed.entry((before, next)).or_default();
                 if users.last() != Some(&i) {
                     users.push(i);
+                    if let Some(journal) = &mut self.journal {
+                        journal.push((before, next));
+                    }
                 }
             }
             before = Some(id);
@@ -145,7 +146,7 @@ impl<'a> Table<'a> {
     }
 
     /// The words that a candidate would change: those that visit the longest token it begins with where it could stand.
-    fn changed(&self, (surface, position): Candidate) -> Vec<u32> {
+    pub fn changed(&self, (surface, position): Candidate) -> Vec<u32> {
         let Some((first, len)) = self.words.trie.longest(position, surface) else { return Vec::new() };
         let key = first_char(&surface[len..]).map(|next| (first, next));
         let Some(users) = key.and_then(|key| self.followed.get(&key)) else { return Vec::new() };
@@ -153,10 +154,7 @@ impl<'a> Table<'a> {
             let bytes = self.words.counts.bytes(i as usize);
             self.words.located(i).any(|(id, start)| id == first && bytes[start..].starts_with(surface))
         };
-        let mut changed: Vec<u32> = users.iter().copied().filter(|&i| stands(i)).collect();
-        changed.sort_unstable();
-        changed.dedup();
-        changed
+        sorted_once(users.iter().copied().filter(|&i| stands(i)).collect())
     }
 
     /// The words that a candidate would change, with their lengths then; None if one of them became unknown.
@@ -176,6 +174,7 @@ impl<'a> Table<'a> {
         self.update(changed);
     }
 
+    /// Segments words again.
     fn update(&mut self, changed: impl IntoIterator<Item = u32>) {
         for i in changed {
             self.words.update(i, |_, _, _| ());
@@ -183,10 +182,33 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Words that are unknown although they are not too long.
-    fn unknown(&self) -> Vec<u32> {
-        let words = &self.words;
-        (0..words.counts.len() as u32).filter(|&i| words.is_broken(i) && words.has_room(i)).collect()
+    /// The same, and what they can become; `noted` gets each word, its old path and its new one.
+    pub fn renew(
+        &mut self,
+        changed: Vec<u32>,
+        candidates: &mut Candidates,
+        mut noted: impl FnMut(u32, &[TokenId], &[TokenId]),
+    ) {
+        for i in changed {
+            candidates.subtract(&self.words, i);
+            self.words.update(i, &mut noted);
+            self.note(i);
+            candidates.add(&self.words, i, self.words.count(i));
+        }
+    }
+
+    /// Begins a part that will be undone.
+    pub fn begin(&mut self) {
+        self.words.begin();
+        self.journal = Some(Vec::new());
+    }
+
+    /// Puts everything back as it was when the part began.
+    pub fn undo(&mut self) {
+        self.words.undo();
+        for key in self.journal.take().into_iter().flatten().rev() {
+            self.followed.get_mut(&key).and_then(Vec::pop);
+        }
     }
 }
 
@@ -204,15 +226,15 @@ fn first_char(bytes: &[u8]) -> Option<char> {
 }
 
 struct Grower<'a> {
-    table: Table<'a>,
-    guard: Option<(Table<'a>, Guard<'a>)>,
+    table: &'a mut Table,
+    guard: Option<(Table, Guard<'a>)>,
     next: TokenId,
 }
 
 impl Grower<'_> {
     /// Adds characters that make words unknown, in each position that they lack, the most frequent first.
-    fn add_characters(&mut self, vocabulary: &Vocabulary, options: Options) -> Vec<Grown> {
-        let unknown = self.table.unknown();
+    fn add_characters(&mut self, vocabulary: &Vocabulary, candidates: &mut Candidates, options: Options) -> Vec<Grown> {
+        let unknown = self.table.words.unspelled();
         let mut uses: HashMap<char, u64, RandomState> = HashMap::default();
         for &i in &unknown {
             let characters: HashSet<char, RandomState> = self.table.words.counts.word(i as usize).chars().collect();
@@ -234,15 +256,16 @@ impl Grower<'_> {
                 grown.push(Grown { token: written(vocabulary, surface, position), gain });
             }
         }
-        self.table.update(unknown);
+        self.table.renew(unknown, candidates, |_, _, _| ());
         if let Some((table, _)) = &mut self.guard {
-            table.update(table.unknown());
+            let unknown = table.words.unspelled();
+            table.update(unknown);
         }
         grown
     }
 
     fn insert(&mut self, (surface, position): Candidate) {
-        for table in std::iter::once(&mut self.table).chain(self.guard.as_mut().map(|(table, _)| table)) {
+        for table in std::iter::once(&mut *self.table).chain(self.guard.as_mut().map(|(table, _)| table)) {
             table.words.insert(position, surface, self.next);
         }
         self.next += 1;

@@ -1,159 +1,131 @@
 //! All words of a count table with their pieces, kept up to date while tokens come and go one at a time.
 //!
 //! Leftmost longest match is local: taking a token away changes exactly the words whose match path visits it. So a table
-//! of paths and an index from token to words give the effect of an edit without encoding the text again.
+//! of paths and an index from token to words give the effect of an edit without encoding the text again. Paths follow
+//! from the tokens alone: to undo edits, tokens are put back, and the words that changed are segmented again.
+//!
+//! Tokens have numbers of their own here, which stay when ids change: ids ascend as they do; at first both are the same.
+use std::sync::Arc;
+
 use crate::TokenId;
 use crate::encoder::Encoder;
+use crate::paths::{Paths, advance, char_count, sorted_once, trace};
 use crate::trie::Trie;
-use crate::vocabulary::Position;
+use crate::vocabulary::{Position, Vocabulary};
 use crate::word_counts::WordCounts;
 
-/// Appends the tokens that longest match visits; false if it ends where no token matches.
-pub(crate) fn trace(trie: &Trie, mut position: Position, bytes: &[u8], path: &mut Vec<TokenId>) -> bool {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let Some((id, len)) = trie.longest(position, rest) else { return false };
-        path.push(id);
-        rest = &rest[len..];
-        position = Position::Continuation;
-    }
-    true
-}
+/// The id of a token that is gone.
+const GONE: TokenId = TokenId::MAX;
 
-/// Appends the tokens that would replace a token if it were gone; false if it cannot be spelled without it.
-pub(crate) fn trace_without_itself(
-    trie: &Trie,
-    (surface, position): (&str, Position),
-    path: &mut Vec<TokenId>,
-) -> bool {
-    let bytes = surface.as_bytes();
-    // One byte short, the token itself cannot match; what matches is the longest of the others.
-    let first = bytes.split_last().and_then(|(_, shorter)| trie.longest(position, shorter));
-    let Some((id, len)) = first else { return false };
-    path.push(id);
-    trace(trie, Position::Continuation, &bytes[len..], path)
-}
-
-/// Number of characters in UTF-8 bytes.
-pub(crate) fn char_count(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|b| b.cast_signed() >= -64).count()
-}
-
-/// One path for each of many strings, in slots of fixed size: a path never has more tokens than its string characters.
-#[derive(Clone, Debug)]
-pub(crate) struct Paths {
-    starts: Vec<usize>,
-    lens: Vec<u32>,
-    pieces: Vec<TokenId>,
-}
-
-impl Paths {
-    /// Empty paths with room for so many tokens each.
-    pub(crate) fn new(rooms: impl Iterator<Item = usize>) -> Self {
-        let mut end = 0;
-        let starts: Vec<usize> = rooms.map(|room| advance(&mut end, room)).collect();
-        Self { lens: vec![0; starts.len()], pieces: vec![0; end], starts }
-    }
-
-    /// The path of the `i`-th string.
-    pub(crate) fn get(&self, i: u32) -> &[TokenId] {
-        let start = self.starts[i as usize];
-        &self.pieces[start..start + self.lens[i as usize] as usize]
-    }
-
-    /// Whether the `i`-th string may have a path at all.
-    pub(crate) fn has_room(&self, i: u32) -> bool {
-        let end = self.starts.get(i as usize + 1).copied().unwrap_or(self.pieces.len());
-        end > self.starts[i as usize]
-    }
-
-    /// Replaces a path.
-    pub(crate) fn set(&mut self, i: u32, path: &[TokenId]) {
-        let start = self.starts[i as usize];
-        self.pieces[start..start + path.len()].copy_from_slice(path);
-        self.lens[i as usize] = path.len() as u32;
-    }
-}
-
-/// Which strings visit a token; may name strings that no longer do.
-#[derive(Clone, Debug)]
-pub(crate) struct Users(Vec<Vec<u32>>);
-
-impl Users {
-    /// Nobody uses any of `tokens` tokens.
-    pub(crate) fn new(tokens: usize) -> Self {
-        Self(vec![Vec::new(); tokens])
-    }
-
-    /// Notes the tokens that a string visits now and did not before.
-    pub(crate) fn note(&mut self, i: u32, before: &[TokenId], now: &[TokenId]) {
-        for (at, &token) in now.iter().enumerate() {
-            if !before.contains(&token) && !now[..at].contains(&token) {
-                self.0[token as usize].push(i);
-            }
-        }
-    }
-
-    /// Whether a string visits a token, or did.
-    pub(crate) fn is_used(&self, token: TokenId) -> bool {
-        !self.0[token as usize].is_empty()
-    }
-
-    /// Takes the strings that visit a token out of the index, each once.
-    pub(crate) fn take(&mut self, token: TokenId, paths: &Paths) -> Vec<u32> {
-        let mut users = std::mem::take(&mut self.0[token as usize]);
-        users.retain(|&i| paths.get(i).contains(&token));
-        users.sort_unstable();
-        users.dedup();
-        users
-    }
+/// What was done since a part began that will be undone.
+#[derive(Clone, Debug, Default)]
+struct Journal {
+    /// Tokens at that time.
+    tokens: usize,
+    /// Tokens that came or went: where they may stand, what they spell, and the number if one is to be put back.
+    edits: Vec<(Position, Box<[u8]>, Option<TokenId>)>,
+    /// Words that were segmented again.
+    words: Vec<u32>,
 }
 
 /// The words of a count table with their paths and what they emit.
 #[derive(Clone, Debug)]
-pub struct Segmentation<'a> {
-    pub(crate) counts: &'a WordCounts,
+pub struct Segmentation {
+    pub(crate) counts: Arc<WordCounts>,
     pub(crate) trie: Trie,
     pub(crate) paths: Paths,
     /// Words that no path spells to the end; they emit the unknown token.
     broken: Vec<bool>,
+    /// Those of them that are not too long; may name others.
+    unspelled: Vec<u32>,
+    max_word_chars: usize,
     unknown: TokenId,
     emitted: Vec<u64>,
-    /// Bytes that each token spells as the first piece of a word and as a later one, by id.
+    /// Bytes that each token spells as the first piece of a word and as a later one.
     sizes: Vec<[u32; 2]>,
+    /// The id of each token.
+    ids: Vec<TokenId>,
+    /// The number of each id.
+    numbers: Vec<TokenId>,
+    total: u64,
     tokens: u64,
     unknown_words: u64,
     scratch: Vec<TokenId>,
+    journal: Option<Journal>,
 }
 
-impl<'a> Segmentation<'a> {
+impl Segmentation {
     /// Segments all words as `encoder` does without the tokens `removed`.
     #[must_use]
-    pub fn new(encoder: &Encoder, counts: &'a WordCounts, removed: &[TokenId]) -> Self {
-        let room = |word: &[u8]| Some(char_count(word)).filter(|&chars| chars <= encoder.max_word_chars()).unwrap_or(0);
+    pub fn new(encoder: &Encoder, counts: Arc<WordCounts>, removed: &[TokenId]) -> Self {
+        let (size, total) = (encoder.vocabulary().len() as TokenId, counts.total());
+        let (max, words) = (encoder.max_word_chars(), counts.len());
         let mut segmentation = Self {
-            counts,
             trie: trie_without(encoder, removed),
-            paths: Paths::new((0..counts.len()).map(|i| room(counts.bytes(i)))),
-            broken: vec![true; counts.len()],
+            paths: Paths::new((0..words).map(|i| room(counts.bytes(i), max))),
+            counts,
+            broken: vec![true; words],
+            unspelled: Vec::new(),
+            max_word_chars: max,
             unknown: encoder.vocabulary().unknown(),
-            emitted: vec![0; encoder.vocabulary().len()],
-            sizes: (0..encoder.vocabulary().len() as TokenId).map(|id| sizes_of_token(encoder, id)).collect(),
-            tokens: counts.total(),
-            unknown_words: counts.total(),
+            emitted: vec![0; size as usize],
+            sizes: (0..size).map(|id| sizes_of_token(encoder, id)).collect(),
+            ids: (0..size).collect(),
+            numbers: (0..size).collect(),
+            total,
+            tokens: total,
+            unknown_words: total,
             scratch: Vec::new(),
+            journal: None,
         };
-        segmentation.emitted[segmentation.unknown as usize] = counts.total();
-        for i in (0..counts.len()).filter(|&i| room(counts.bytes(i)) > 0) {
-            segmentation.update(i as u32, |_, _, _| ());
-        }
+        segmentation.emitted[segmentation.unknown as usize] = total;
+        (0..words as u32).for_each(|i| segmentation.spell(i));
         segmentation
+    }
+
+    /// Adds occurrences of a word, which may be the next one of the counts.
+    pub(crate) fn add(&mut self, i: u32, count: u64) {
+        let is_new = i as usize == self.paths.len();
+        if is_new {
+            self.paths.push(room(self.counts.bytes(i as usize), self.max_word_chars));
+            self.broken.push(true);
+        }
+        self.emit(i, u64::wrapping_sub);
+        self.total = self.total.saturating_add(count);
+        Arc::make_mut(&mut self.counts).add_at(i, count);
+        self.emit(i, u64::wrapping_add);
+        if is_new {
+            self.spell(i);
+        }
+    }
+
+    fn spell(&mut self, i: u32) {
+        if self.has_room(i) {
+            self.update(i, |_, _, _| ());
+        }
+    }
+
+    /// How often each token is emitted.
+    #[must_use]
+    pub fn emitted(&self) -> &[u64] {
+        &self.emitted
+    }
+
+    /// Whether a word that is spelled to the end visits a token; of the unknown one it may say no.
+    pub(crate) fn emits(&self, token: TokenId) -> bool {
+        token != self.unknown && self.emitted[token as usize] > 0
     }
 
     /// How often each token is emitted, by id.
     #[must_use]
-    pub fn emitted(&self) -> &[u64] {
-        &self.emitted
+    pub fn emitted_by_id(&self) -> Vec<u64> {
+        self.numbers.iter().map(|&token| self.emitted[token as usize]).collect()
+    }
+
+    /// Number of occurrences of all words.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// Number of tokens that all words emit.
@@ -166,6 +138,26 @@ impl<'a> Segmentation<'a> {
     #[must_use]
     pub fn unknown_words(&self) -> u64 {
         self.unknown_words
+    }
+
+    /// Number of tokens that there are or were.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The id of a token; None if it is gone.
+    pub(crate) fn id(&self, token: TokenId) -> Option<TokenId> {
+        Some(self.ids[token as usize]).filter(|&id| id != GONE)
+    }
+
+    /// The tokens of ids.
+    pub(crate) fn numbers(&self, ids: &[TokenId]) -> Vec<TokenId> {
+        ids.iter().map(|&id| self.numbers[id as usize]).collect()
+    }
+
+    /// What a token spells, and where; nothing if it is gone.
+    pub(crate) fn surface<'v>(&self, vocabulary: &'v Vocabulary, token: TokenId) -> (&'v str, Position) {
+        self.id(token).map_or(("", Position::Initial), |id| vocabulary.surface(id))
     }
 
     /// How often the `i`-th word occurs.
@@ -183,6 +175,14 @@ impl<'a> Segmentation<'a> {
         self.paths.has_room(i)
     }
 
+    /// Words that are unknown although they are not too long.
+    pub(crate) fn unspelled(&mut self) -> Vec<u32> {
+        let mut words = sorted_once(std::mem::take(&mut self.unspelled));
+        words.retain(|&i| self.is_broken(i));
+        self.unspelled.clone_from(&words);
+        words
+    }
+
     /// Number of tokens that the `i`-th word emits.
     pub(crate) fn len_of(&self, i: u32) -> usize {
         if self.broken[i as usize] { 1 } else { self.paths.get(i).len() }
@@ -195,21 +195,54 @@ impl<'a> Segmentation<'a> {
         trace(&self.trie, Position::Initial, word, &mut self.scratch).then_some(self.scratch.len())
     }
 
-    /// Adds a token, whose id may be the next one; words that it changes must be updated.
-    pub(crate) fn insert(&mut self, position: Position, surface: &[u8], id: TokenId) {
-        self.trie.insert(position, surface, id);
-        self.emitted.resize(self.emitted.len().max(id as usize + 1), 0);
+    /// Adds a token, whose number may be the next one; words that it changes must be updated.
+    pub(crate) fn insert(&mut self, position: Position, surface: &[u8], token: TokenId) {
+        self.trie.insert(position, surface, token);
+        self.log(position, surface, None);
+        self.emitted.resize(self.emitted.len().max(token as usize + 1), 0);
         self.sizes.resize(self.emitted.len(), [0; 2]);
-        self.sizes[id as usize] = sizes_of(&self.trie, position, surface.len());
+        self.sizes[token as usize] = sizes_of(&self.trie, position, surface.len());
+    }
+
+    /// Takes a token away; words that it changes must be updated.
+    pub(crate) fn remove(&mut self, (surface, position): (&str, Position)) {
+        let surface = surface.as_bytes();
+        if self.journal.is_some()
+            && let Some(token) = self.trie.get(position, surface)
+        {
+            self.log(position, surface, Some(token));
+        }
+        self.trie.remove(position, surface);
+    }
+
+    fn log(&mut self, position: Position, surface: &[u8], before: Option<TokenId>) {
+        if let Some(journal) = &mut self.journal {
+            journal.edits.push((position, surface.into(), before));
+        }
+    }
+
+    /// Follows a change of ids: `id_map` has the new id of each, which ascend from 0, or None; the last tokens are new.
+    pub(crate) fn renumber(&mut self, id_map: &[Option<TokenId>], after: &Vocabulary) {
+        for id in self.ids.iter_mut().filter(|id| **id != GONE) {
+            *id = id_map[*id as usize].unwrap_or(GONE);
+        }
+        let kept = id_map.iter().flatten().count();
+        self.ids.extend(kept as TokenId..after.len() as TokenId);
+        self.numbers = (0..self.ids.len() as TokenId).filter(|&token| self.id(token).is_some()).collect();
+        self.emitted.resize(self.ids.len(), 0);
+        self.sizes.resize(self.ids.len(), [0; 2]);
+        self.emitted[self.unknown as usize] -= self.unknown_words;
+        self.unknown = self.numbers[after.unknown() as usize];
+        self.emitted[self.unknown as usize] += self.unknown_words;
     }
 
     /// Pieces of the `i`-th word, with where in it they begin.
     pub(crate) fn located(&self, i: u32) -> impl Iterator<Item = (TokenId, usize)> {
         let mut start = 0;
-        let locate = move |&id: &TokenId| {
-            let [first, later] = self.sizes[id as usize];
+        let locate = move |&token: &TokenId| {
+            let [first, later] = self.sizes[token as usize];
             let size = if start == 0 { first } else { later };
-            (id, advance(&mut start, size as usize))
+            (token, advance(&mut start, size as usize))
         };
         self.paths.get(i).iter().map(locate)
     }
@@ -220,6 +253,12 @@ impl<'a> Segmentation<'a> {
         self.scratch.clear();
         let spelled = trace(&self.trie, Position::Initial, self.counts.bytes(i as usize), &mut self.scratch);
         self.broken[i as usize] = !spelled;
+        if !spelled {
+            self.unspelled.push(i);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.words.push(i);
+        }
         changed(i, self.paths.get(i), &self.scratch);
         self.paths.set(i, &self.scratch);
         self.emit(i, u64::wrapping_add);
@@ -237,12 +276,30 @@ impl<'a> Segmentation<'a> {
             self.emitted[token as usize] = change(self.emitted[token as usize], count);
         }
     }
+
+    /// Begins a part that will be undone.
+    pub(crate) fn begin(&mut self) {
+        self.journal = Some(Journal { tokens: self.emitted.len(), ..Journal::default() });
+    }
+
+    /// Puts tokens and words back as they were when the part began.
+    pub(crate) fn undo(&mut self) {
+        let Some(Journal { tokens, edits, words }) = self.journal.take() else { return };
+        for (position, surface, before) in edits.into_iter().rev() {
+            match before {
+                Some(token) => self.trie.insert(position, &surface, token),
+                None => self.trie.remove(position, &surface),
+            }
+        }
+        sorted_once(words).into_iter().for_each(|i| self.update(i, |_, _, _| ()));
+        self.emitted.truncate(tokens);
+        self.sizes.truncate(tokens);
+    }
 }
 
-/// Moves a position on; where it was.
-fn advance(at: &mut usize, by: usize) -> usize {
-    *at += by;
-    *at - by
+/// Number of tokens that a word may have: its characters, or none if it is too long.
+fn room(word: &[u8], max_word_chars: usize) -> usize {
+    Some(char_count(word)).filter(|&chars| chars <= max_word_chars).unwrap_or(0)
 }
 
 fn sizes_of_token(encoder: &Encoder, id: TokenId) -> [u32; 2] {

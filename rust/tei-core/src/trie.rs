@@ -168,10 +168,20 @@ impl Trie {
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
-        let end = surface.iter().try_fold(self.root(position), |at, &byte| self.child(at, byte));
-        if let Some(end) = end.filter(|_| !surface.is_empty()) {
+        if let Some(end) = self.node(position, surface) {
             self.nodes[end as usize].id = NONE;
         }
+    }
+
+    /// The token that spells just this.
+    #[must_use]
+    pub fn get(&self, position: Position, surface: &[u8]) -> Option<TokenId> {
+        self.node(position, surface).map(|end| self.nodes[end as usize].id).filter(|&id| id != NONE)
+    }
+
+    fn node(&self, position: Position, surface: &[u8]) -> Option<u32> {
+        let end = surface.iter().try_fold(self.root(position), |at, &byte| self.child(at, byte));
+        end.filter(|_| !surface.is_empty())
     }
 
     #[inline(always)]

@@ -6,9 +6,11 @@
 //! as a few words of general text. The order is total, so its ends are nested vocabularies of every size.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use crate::encoder::Encoder;
-use crate::segmentation::{Paths, Segmentation, Users, char_count, trace_without_itself};
+use crate::paths::{Paths, Users, char_count, trace_without_itself};
+use crate::segmentation::Segmentation;
 use crate::usage::single_char;
 use crate::vocabulary::{Position, Vocabulary};
 use crate::word_counts::WordCounts;
@@ -31,25 +33,38 @@ impl<'a> Rows<'a> {
         if rows < tokens {
             return Err(Error::RowsMismatch { rows, tokens });
         }
-        match values[..tokens * dim].iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(Error::RowNotFinite { row: at / dim, value: values[at].to_string() }),
+        // A row at a time and without a way out, the compiler takes many values at once.
+        let is_bad = |row: &[f32]| row.iter().fold(false, |bad, value| bad | !value.is_finite());
+        match values[..tokens * dim].chunks(dim.max(1)).enumerate().find(|(_, row)| is_bad(row)) {
+            Some((row, values)) => {
+                let value = values.iter().find(|value| !value.is_finite()).map(ToString::to_string);
+                Err(Error::RowNotFinite { row, value: value.unwrap_or_default() })
+            }
             None => Ok(Self { values, dim }),
         }
     }
 
-    fn row(&self, id: TokenId) -> &'a [f32] {
-        &self.values[id as usize * self.dim..][..self.dim]
+    fn row(&self, id: Option<TokenId>) -> &'a [f32] {
+        &self.values[id.unwrap_or(0) as usize * self.dim..][..self.dim]
     }
 
     /// 1 − cosine of a token's row and the mean of its pieces' rows weighted by length; 0 to 2.
-    fn distance(&self, id: TokenId, pieces: &[TokenId], vocabulary: &Vocabulary, mean: &mut Vec<f32>) -> f64 {
+    fn distance(
+        &self,
+        token: TokenId,
+        pieces: &[TokenId],
+        words: &Segmentation,
+        vocabulary: &Vocabulary,
+        mean: &mut Vec<f32>,
+    ) -> f64 {
         mean.clear();
         mean.resize(self.dim, 0.0);
         for &piece in pieces {
-            let length = char_count(vocabulary.surface(piece).0.as_bytes()) as f32;
-            mean.iter_mut().zip(self.row(piece)).for_each(|(sum, value)| *sum += length * value);
+            let length = char_count(words.surface(vocabulary, piece).0.as_bytes()) as f32;
+            mean.iter_mut().zip(self.row(words.id(piece))).for_each(|(sum, value)| *sum += length * value);
         }
-        let (dot, norms) = (dot(self.row(id), mean), dot(self.row(id), self.row(id)) * dot(mean, mean));
+        let row = self.row(words.id(token));
+        let (dot, norms) = (dot(row, mean), dot(row, row) * dot(mean, mean));
         if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
     }
 }
@@ -111,15 +126,33 @@ pub struct TrimOrder {
 /// A token that nothing spells comes after all others. Ties go to the token that is emitted less, then to the later id.
 #[must_use]
 pub fn trim_order(encoder: &Encoder, counts: &WordCounts, options: Options) -> TrimOrder {
+    let (mut words, mut users) = segmented(encoder, counts);
+    order(encoder.vocabulary(), &mut words, &mut users, options)
+}
+
+fn segmented(encoder: &Encoder, counts: &WordCounts) -> (Segmentation, Users) {
+    let words = Segmentation::new(encoder, Arc::new(counts.clone()), &[]);
+    let users = Users::of(&words.paths, words.len());
+    (words, users)
+}
+
+/// The same for words that are segmented already; it leaves them without the tokens ordered.
+pub(crate) fn order(
+    vocabulary: &Vocabulary,
+    words: &mut Segmentation,
+    users: &mut Users,
+    options: Options,
+) -> TrimOrder {
     if options.most == 0 {
         return TrimOrder::default();
     }
-    let mut trimmer = Trimmer::new(encoder, counts, options.rows);
     let removable = |&id: &TokenId| !options.protected.get(id as usize).copied().unwrap_or(false);
+    let removable = words.numbers(&(0..vocabulary.len() as TokenId).filter(removable).collect::<Vec<_>>());
     let (used, mut unused): (Vec<_>, Vec<_>) =
-        (0..encoder.vocabulary().len() as TokenId).filter(removable).partition(|&id| trimmer.users.is_used(id));
-    unused.sort_by_key(|&id| (single_char(encoder.vocabulary().surface(id).0).is_some(), Reverse(id)));
-    unused.into_iter().take(options.most).for_each(|id| trimmer.remove(id));
+        removable.into_iter().partition(|&token| words.emits(token) || users.is_used(token, &words.paths));
+    let mut trimmer = Trimmer::new(vocabulary, words, users, options.rows);
+    unused.sort_by_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
+    unused.into_iter().take(options.most).for_each(|token| trimmer.remove(token));
     if trimmer.trimmed.order.len() < options.most {
         trimmer.remove_by_cost(&used, options.most);
     }
@@ -129,38 +162,41 @@ pub fn trim_order(encoder: &Encoder, counts: &WordCounts, options: Options) -> T
 /// Gives up tokens in an order made elsewhere, on other counts: what it does to text that it was not made from.
 #[must_use]
 pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, order: &[TokenId]) -> TrimOrder {
-    let mut trimmer = Trimmer::new(encoder, counts, rows);
+    let (mut words, mut users) = segmented(encoder, counts);
+    let mut trimmer = Trimmer::new(encoder.vocabulary(), &mut words, &mut users, rows);
     trimmer.expected.fill(0.0);
-    for &id in order {
-        if trimmer.words.emitted()[id as usize] > 0 {
-            trimmer.spell(id);
+    for &token in order {
+        if trimmer.words.emitted()[token as usize] > 0 {
+            trimmer.spell(token);
         }
-        trimmer.remove(id);
+        trimmer.remove(token);
         trimmer.push_touched();
     }
     trimmer.trimmed
 }
 
-/// How often each token is expected in so many words of general text: whole words only, by Zipf's law, since vocabularies
+/// How often each token is expected in as many words of general text as count: whole words only, by Zipf's law, since vocabularies
 /// number by falling frequency (of 10⁴ to 10⁵ words, the n-th has about a share of 1 / 10 n).
-fn expected(vocabulary: &Vocabulary, words: f64) -> Vec<f64> {
+fn expected(vocabulary: &Vocabulary, segmentation: &Segmentation) -> Vec<f64> {
+    let words = PRIOR_WORDS.min(segmentation.total() as f64 / 2.0);
     let is_word =
         |id| matches!(vocabulary.surface(id), (word, Position::Initial) if word.chars().all(char::is_alphabetic));
     let share = |id| if is_word(id) { 0.1 / (f64::from(id) + 1.0) } else { 0.0 };
-    (0..vocabulary.len() as TokenId).map(|id| words * share(id)).collect()
+    (0..segmentation.len() as TokenId).map(|token| words * segmentation.id(token).map_or(0.0, share)).collect()
 }
 
-/// Order of removal: whether words would break, bits of the cost, count, later id first.
+/// Order of removal: whether words would break, bits of the cost, count, later token first.
 type Key = (bool, u64, u64, Reverse<TokenId>);
 
 struct Trimmer<'a> {
     vocabulary: &'a Vocabulary,
     rows: Option<Rows<'a>>,
-    words: Segmentation<'a>,
-    users: Users,
-    /// How each token would be spelled without itself, for those in `heap`.
+    words: &'a mut Segmentation,
+    users: &'a mut Users,
+    /// How each token would be spelled without itself, for those that it was found out for.
     spellings: Paths,
     spelled_by: Users,
+    is_spelled: Vec<bool>,
     spellable: Vec<bool>,
     /// How often each token was emitted before any went.
     own: Vec<u64>,
@@ -182,21 +218,25 @@ struct Trimmer<'a> {
 }
 
 impl<'a> Trimmer<'a> {
-    fn new(encoder: &'a Encoder, counts: &'a WordCounts, rows: Option<Rows<'a>>) -> Self {
-        let (vocabulary, words) = (encoder.vocabulary(), Segmentation::new(encoder, counts, &[]));
-        let (size, own) = (vocabulary.len(), words.emitted().to_vec());
-        let mut users = Users::new(size);
-        (0..counts.len() as u32).for_each(|i| users.note(i, &[], words.paths.get(i)));
+    fn new(
+        vocabulary: &'a Vocabulary,
+        words: &'a mut Segmentation,
+        users: &'a mut Users,
+        rows: Option<Rows<'a>>,
+    ) -> Self {
+        let size = words.len();
+        let room = |token| words.surface(vocabulary, token).0.len();
         Self {
             vocabulary,
             rows,
-            words,
             users,
-            spellings: Paths::new(vocabulary.tokens().map(str::len)),
+            spellings: Paths::new((0..size as TokenId).map(room)),
             spelled_by: Users::new(size),
-            spellable: vec![false; size],
-            own,
-            expected: expected(vocabulary, PRIOR_WORDS.min(counts.total() as f64 / 2.0)),
+            is_spelled: vec![false; size],
+            spellable: vec![true; size],
+            own: words.emitted().to_vec(),
+            expected: expected(vocabulary, words),
+            words,
             factors: vec![[0.0; 2]; size],
             pending: vec![false; size],
             heap: BinaryHeap::new(),
@@ -209,12 +249,21 @@ impl<'a> Trimmer<'a> {
         }
     }
 
+    fn surface(&self, token: TokenId) -> (&'a str, Position) {
+        self.words.surface(self.vocabulary, token)
+    }
+
     /// Removes the cheapest of some tokens until `most` are gone in all.
-    fn remove_by_cost(&mut self, ids: &[TokenId], most: usize) {
-        for &id in ids {
-            self.pending[id as usize] = true;
-            self.spell(id);
-            self.push(id);
+    fn remove_by_cost(&mut self, tokens: &[TokenId], most: usize) {
+        // Of a few, what they would be spelled with need not be known but for those that come up.
+        let all = self.trimmed.order.len() + tokens.len() <= most;
+        for &token in tokens {
+            self.pending[token as usize] = true;
+            self.factors[token as usize] = [if self.rows.is_some() { LENGTH } else { 1.0 }; 2];
+            if all {
+                self.spell(token);
+            }
+            self.push(token);
         }
         while self.trimmed.order.len() < most
             && let Some(Reverse(key)) = self.heap.pop()
@@ -224,6 +273,9 @@ impl<'a> Trimmer<'a> {
                 continue;
             }
             self.queued[id as usize] = None;
+            if !self.is_spelled[id as usize] {
+                self.spell(id);
+            }
             if self.key(id) == key {
                 self.pending[id as usize] = false;
                 self.remove(id);
@@ -237,9 +289,8 @@ impl<'a> Trimmer<'a> {
     /// Takes a token away and updates the words, and the spellings of other tokens, that visit it.
     fn remove(&mut self, id: TokenId) {
         let (uses, cost) = (self.words.emitted()[id as usize], self.cost(id));
-        let (surface, position) = self.vocabulary.surface(id);
-        self.words.trie.remove(position, surface.as_bytes());
-        for i in self.users.take(id, &self.words.paths) {
+        self.words.remove(self.surface(id));
+        for i in self.users.find(&[id], &self.words.paths) {
             self.words.update(i, |i, before, now| {
                 self.users.note(i, before, now);
                 for &token in before.iter().chain(now) {
@@ -249,13 +300,13 @@ impl<'a> Trimmer<'a> {
                 }
             });
         }
-        for token in self.spelled_by.take(id, &self.spellings) {
+        for token in self.spelled_by.find(&[id], &self.spellings) {
             if self.pending[token as usize] {
                 self.spell(token);
                 self.push(token);
             }
         }
-        self.trimmed.order.push(id);
+        self.trimmed.order.extend(self.words.id(id));
         self.trimmed.uses.push(uses);
         self.trimmed.costs.push(cost);
         self.trimmed.tokens.push(self.words.tokens());
@@ -265,8 +316,8 @@ impl<'a> Trimmer<'a> {
     /// Finds what would replace a token, and what one such replacement costs.
     fn spell(&mut self, id: TokenId) {
         self.scratch.clear();
-        let spellable = trace_without_itself(&self.words.trie, self.vocabulary.surface(id), &mut self.scratch);
-        self.spellable[id as usize] = spellable;
+        let spellable = trace_without_itself(&self.words.trie, self.surface(id), &mut self.scratch);
+        (self.is_spelled[id as usize], self.spellable[id as usize]) = (true, spellable);
         self.spelled_by.note(id, self.spellings.get(id), &self.scratch);
         self.spellings.set(id, &self.scratch);
         self.factors[id as usize] = if spellable { self.factor(id) } else { [1.0; 2] };
@@ -276,8 +327,8 @@ impl<'a> Trimmer<'a> {
         let pieces = self.spellings.get(id);
         let longer = pieces.len() as f64 - 1.0;
         let Some(rows) = self.rows else { return [longer; 2] };
-        let distance = rows.distance(id, pieces, self.vocabulary, &mut self.mean);
-        let share = if self.vocabulary.surface(id).1 == Position::Initial { 1.0 } else { CONTINUATION };
+        let distance = rows.distance(id, pieces, self.words, self.vocabulary, &mut self.mean);
+        let share = if self.surface(id).1 == Position::Initial { 1.0 } else { CONTINUATION };
         // Exchanging 54,000 single tokens of reviews, tweets and kernel documentation for their pieces moved MiniLM's
         // sentence vectors by the distance to the power of 1.6 and more, by .62 of that in a word, and independently of
         // how many pieces there were and how long.

@@ -1,9 +1,15 @@
 //! How well a vocabulary fits word counts, and how tokens are spelled by others.
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use rapidhash::fast::RandomState;
+
 use crate::TokenId;
 use crate::byte_letters;
 use crate::encoder::Encoder;
+use crate::paths::{char_count, trace_without_itself};
 use crate::scanner::{Found, Words};
-use crate::segmentation::{Segmentation, char_count, trace_without_itself, trie_without};
+use crate::segmentation::{Segmentation, trie_without};
 use crate::word_counts::WordCounts;
 
 /// What words emit under a vocabulary.
@@ -27,13 +33,10 @@ impl Usage {
     /// Encodes each distinct word once, without the tokens `removed`.
     #[must_use]
     pub fn new(encoder: &Encoder, counts: &WordCounts, removed: &[TokenId]) -> Self {
-        let segmentation = Segmentation::new(encoder, counts, removed);
+        let segmentation = Segmentation::new(encoder, Arc::new(counts.clone()), removed);
         let sum =
             |size: fn(&[u8]) -> usize| (0..counts.len()).map(|i| counts.count(i) * size(counts.bytes(i)) as u64).sum();
-        // In the bytes scheme a letter is a byte, and characters are those that do not go on with one.
-        let sizes: [fn(&[u8]) -> usize; 2] =
-            if encoder.is_lossless() { [first_letters, char_count] } else { [char_count, <[u8]>::len] };
-        let [characters, bytes] = sizes.map(sum);
+        let [characters, bytes] = measures(encoder).map(sum);
         Self {
             emitted: segmentation.emitted().to_vec(),
             words: counts.total(),
@@ -43,6 +46,11 @@ impl Usage {
             bytes,
         }
     }
+}
+
+/// How many characters and bytes a word has; in the bytes scheme a letter is a byte.
+pub(crate) fn measures(encoder: &Encoder) -> [fn(&[u8]) -> usize; 2] {
+    if encoder.is_lossless() { [first_letters, char_count] } else { [char_count, <[u8]>::len] }
 }
 
 /// Number of letters whose bytes begin a character.
@@ -55,8 +63,18 @@ fn first_letters(word: &[u8]) -> usize {
 /// which are one byte.
 #[must_use]
 pub fn alphabet(encoder: &Encoder, counts: &WordCounts) -> Vec<bool> {
-    let mut characters: hashbrown::HashSet<char, std::hash::RandomState> = ('!'..='~').collect();
+    let mut characters = printable();
     counts.iter().for_each(|(word, _)| characters.extend(word.chars()));
+    alphabet_of(encoder, &characters)
+}
+
+/// Printable ASCII.
+pub(crate) fn printable() -> HashSet<char, RandomState> {
+    ('!'..='~').collect()
+}
+
+/// Which tokens are one of some characters, or in the bytes scheme one byte.
+pub(crate) fn alphabet_of(encoder: &Encoder, characters: &HashSet<char, RandomState>) -> Vec<bool> {
     let vocabulary = encoder.vocabulary();
     let is_needed = |c| characters.contains(&c) || encoder.is_lossless() && byte_letters::byte(c).is_some();
     let single = |id| single_char(vocabulary.surface(id).0).is_some_and(is_needed);

@@ -145,6 +145,29 @@ impl Vocabulary {
         if self.prefix.is_empty() { Position::Initial } else { Position::Continuation }
     }
 
+    /// The tokens without those `removed` and then those `added`, each after its length: what fingerprints are made of.
+    ///
+    /// The length is of four bytes, the least first.
+    #[must_use]
+    pub fn framed<T: AsRef<str>>(&self, removed: &[TokenId], added: &[T]) -> Vec<u8> {
+        let mut stays = vec![true; self.len()];
+        removed.iter().for_each(|&id| stays[id as usize] = false);
+        let kept = self.tokens().zip(stays).filter(|(_, stays)| *stays).map(|(token, _)| token);
+        let mut framed = Vec::with_capacity(self.text.len() + 4 * self.len());
+        for token in kept.chain(added.iter().map(AsRef::as_ref)) {
+            framed.extend_from_slice(&(token.len() as u32).to_le_bytes());
+            framed.extend_from_slice(token.as_bytes());
+        }
+        framed
+    }
+
+    /// Characters that tokens spell, first those of the vocabulary, then others; at least 1.
+    #[must_use]
+    pub fn lengths<T: AsRef<str>>(&self, others: &[T]) -> Vec<u32> {
+        let tokens = self.tokens().chain(others.iter().map(AsRef::as_ref));
+        tokens.map(|token| self.split_surface(token).0.chars().count().max(1) as u32).collect()
+    }
+
     /// The id of the unknown token; 0 if there is none.
     #[must_use]
     pub fn unknown(&self) -> TokenId {

@@ -4,6 +4,7 @@ mod bytes;
 use std::cmp::Reverse;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::Result;
@@ -30,13 +31,9 @@ impl WordCounts {
 
     /// Counts of distinct words, which `words` pushes in the order of their bytes.
     pub(crate) fn from_sorted(words: impl FnOnce(&mut dyn FnMut(&[u8], u64)) -> Result<()>) -> Result<Self> {
-        let mut counter = Counter::default();
-        words(&mut |word, count| {
-            counter.bytes.extend_from_slice(word);
-            counter.ends.push(counter.bytes.len());
-            counter.counts.push(count);
-        })?;
-        Ok(counter.finish())
+        let mut counts = Self::default();
+        words(&mut |word, count| counts.push(word, count))?;
+        Ok(counts.ordered())
     }
 
     /// Number of distinct words.
@@ -57,7 +54,7 @@ impl WordCounts {
     /// If `i` is not below [`WordCounts::len`].
     #[must_use]
     pub fn bytes(&self, i: usize) -> &[u8] {
-        slice(&self.bytes, &self.ends, i)
+        &self.bytes[self.start(i)..self.ends[i]]
     }
 
     /// The `i`-th word.
@@ -90,6 +87,42 @@ impl WordCounts {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// All words one after the other.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where in [`WordCounts::text`] the `i`-th word begins.
+    pub(crate) fn start(&self, i: usize) -> usize {
+        if i == 0 { 0 } else { self.ends[i - 1] }
+    }
+
+    /// Adds a word at the end, out of order.
+    fn push(&mut self, word: &[u8], count: u64) {
+        self.bytes.extend_from_slice(word);
+        self.ends.push(self.bytes.len());
+        self.counts.push(count);
+    }
+
+    /// Adds occurrences of the word of a number; a count stays at [`u64::MAX`] once it is there.
+    #[inline]
+    pub(crate) fn add_at(&mut self, number: u32, count: u64) {
+        if let Some(sum) = self.counts.get_mut(number as usize) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    /// The same words in the stated order.
+    pub(crate) fn ordered(&self) -> Self {
+        let word = |i: u32| self.bytes(i as usize);
+        // Most words differ in their first bytes, which are at hand here.
+        let mut order: Vec<_> = (0..).zip(&self.counts).map(|(i, &n)| (Reverse(n), first_bytes(word(i)), i)).collect();
+        order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| word(a.2).cmp(word(b.2))));
+        let mut sorted = Self::default();
+        order.into_iter().for_each(|(Reverse(count), _, i)| sorted.push(word(i), count));
+        sorted
+    }
+
     /// The sum of two counts.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
@@ -104,16 +137,45 @@ impl WordCounts {
     }
 }
 
+/// Numbers of words, by what they spell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index(HashTable<u32>);
+
+impl Index {
+    /// An index of words that are all different.
+    pub fn of(words: &WordCounts) -> Self {
+        let mut index = HashTable::with_capacity(words.len());
+        for i in 0..words.len() as u32 {
+            index.insert_unique(hash(words.bytes(i as usize)), i, |&i| hash(words.bytes(i as usize)));
+        }
+        Self(index)
+    }
+
+    /// The number of a word; one not seen before gets the next number, and count zero.
+    pub fn number(&mut self, words: &mut WordCounts, word: &[u8]) -> u32 {
+        let bytes = |&i: &u32| words.bytes(i as usize);
+        match self.0.entry(hash(word), |i| bytes(i) == word, |i| hash(bytes(i))) {
+            Entry::Occupied(found) => *found.get(),
+            Entry::Vacant(free) => {
+                let number = words.len() as u32;
+                free.insert(number);
+                words.push(word, 0);
+                number
+            }
+        }
+    }
+}
+
 /// Counts while they are collected.
 #[derive(Clone, Debug, Default)]
 pub struct Counter {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    counts: Vec<u64>,
-    index: HashTable<u32>,
+    /// In the order in which they came.
+    words: WordCounts,
+    index: Index,
 }
 
-fn hash(word: &[u8]) -> u64 {
+/// A hash that nobody can know before.
+pub(crate) fn hash(word: &[u8]) -> u64 {
     static SECRETS: std::sync::LazyLock<RapidSecrets> = std::sync::LazyLock::new(|| RapidSecrets::seed(crate::seed()));
     rapidhash_v3_seeded(word, &SECRETS)
 }
@@ -121,51 +183,33 @@ fn hash(word: &[u8]) -> u64 {
 impl Counter {
     /// Adds `count` occurrences of a word, whose number it returns; a count stays at [`u64::MAX`] once it is there.
     pub fn add(&mut self, word: &[u8], count: u64) -> u32 {
-        let Self { bytes, ends, counts, index } = self;
-        let entry = index.entry(
-            hash(word),
-            |&i| slice(bytes, ends, i as usize) == word,
-            |&i| hash(slice(bytes, ends, i as usize)),
-        );
-        let number = match entry {
-            hashbrown::hash_table::Entry::Occupied(found) => *found.get(),
-            hashbrown::hash_table::Entry::Vacant(free) => {
-                let number = counts.len() as u32;
-                free.insert(number);
-                bytes.extend_from_slice(word);
-                ends.push(bytes.len());
-                counts.push(0);
-                number
-            }
-        };
-        self.add_at(number, count);
+        let number = self.index.number(&mut self.words, word);
+        self.words.add_at(number, count);
         number
     }
 
     /// Adds occurrences of the word of a number.
     #[inline]
     pub(crate) fn add_at(&mut self, number: u32, count: u64) {
-        if let Some(sum) = self.counts.get_mut(number as usize) {
-            *sum = sum.saturating_add(count);
-        }
+        self.words.add_at(number, count);
     }
 
     /// Adds all that another counter holds.
     pub fn absorb(&mut self, other: &Self) {
-        for i in 0..other.counts.len() {
-            self.add(slice(&other.bytes, &other.ends, i), other.counts[i]);
+        for i in 0..other.words.len() {
+            self.add(other.words.bytes(i), other.words.count(i));
         }
     }
 
     /// Bytes of memory it holds.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + 8 * (self.ends.capacity() + self.counts.capacity()) + self.index.allocation_size()
+        let WordCounts { bytes, ends, counts } = &self.words;
+        bytes.capacity() + 8 * (ends.capacity() + counts.capacity()) + self.index.0.allocation_size()
     }
 
     /// All words with their counts, in the order of bytes.
     pub(crate) fn sorted(&self) -> Vec<(&[u8], u64)> {
-        let mut words: Vec<_> =
-            (0..self.counts.len()).map(|i| (slice(&self.bytes, &self.ends, i), self.counts[i])).collect();
+        let mut words: Vec<_> = (0..self.words.len()).map(|i| (self.words.bytes(i), self.words.count(i))).collect();
         words.sort_unstable();
         words
     }
@@ -173,16 +217,7 @@ impl Counter {
     /// The counts in their final order.
     #[must_use]
     pub fn finish(self) -> WordCounts {
-        let word = |i: u32| slice(&self.bytes, &self.ends, i as usize);
-        // Most words differ in their first bytes, which are at hand here.
-        let mut order: Vec<_> = (0..).zip(&self.counts).map(|(i, &n)| (Reverse(n), first_bytes(word(i)), i)).collect();
-        order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| word(a.2).cmp(word(b.2))));
-        let mut sorted = WordCounts { counts: order.iter().map(|entry| entry.0.0).collect(), ..WordCounts::default() };
-        for (.., i) in order {
-            sorted.bytes.extend_from_slice(word(i));
-            sorted.ends.push(sorted.bytes.len());
-        }
-        sorted
+        self.words.ordered()
     }
 }
 
@@ -192,11 +227,6 @@ fn first_bytes(word: &[u8]) -> u64 {
     let len = word.len().min(8);
     first[..len].copy_from_slice(&word[..len]);
     u64::from_be_bytes(first)
-}
-
-fn slice<'b>(bytes: &'b [u8], ends: &[usize], i: usize) -> &'b [u8] {
-    let start = if i == 0 { 0 } else { ends[i - 1] };
-    &bytes[start..ends[i]]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! New tokens.
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use tei_core::grow::{Guard, Options};
+use tei_core::grow::{Grown, Guard, Options};
 
 use crate::counts::WordCounts;
 use crate::encoder::Encoder;
@@ -28,6 +28,10 @@ pub fn grow(
     let removed = removed.as_slice()?;
     let guard = base.map(|base| Guard { counts: &base.core, max_changed, keep_top });
     let options = Options { count, min_gain, max_pieces, guard };
-    let grown = py.detach(|| tei_core::grow::grow(&encoder.core, &counts.core, removed, options));
-    Ok(grown.into_iter().map(|grown| (grown.token, grown.gain)).collect())
+    Ok(pairs(py.detach(|| tei_core::grow::grow(&encoder.core, &counts.core, removed, options))))
+}
+
+/// New tokens with what each saves.
+pub fn pairs(grown: Vec<Grown>) -> Vec<(String, u64)> {
+    grown.into_iter().map(|grown| (grown.token, grown.gain)).collect()
 }

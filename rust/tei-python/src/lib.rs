@@ -7,6 +7,7 @@ mod files;
 mod grow;
 mod rows;
 mod texts;
+mod tracker;
 mod trainer;
 mod trim;
 mod usage;
@@ -31,6 +32,7 @@ const _: () = {
     fits::<files::Rows>();
     fits::<files::TextFile>();
     fits::<rows::RowPlan>();
+    fits::<tracker::Tracker>();
 };
 
 /// The compiled half of `tei`.
@@ -52,9 +54,11 @@ mod _core {
     #[pymodule_export]
     use crate::rows::RowPlan;
     #[pymodule_export]
+    use crate::tracker::Tracker;
+    #[pymodule_export]
     use crate::trainer::{byte_letters, byte_words, normalize, train};
     #[pymodule_export]
     use crate::trim::{trim_along, trim_order};
     #[pymodule_export]
-    use crate::usage::{alphabet, count_usage, hold_out, spell, split_words};
+    use crate::usage::{alphabet, count_usage, framed, hold_out, lengths, spell, split_words};
 }

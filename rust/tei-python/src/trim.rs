@@ -8,7 +8,7 @@ use crate::encoder::Encoder;
 use crate::errors::to_python;
 
 /// Token ids, and for each: its uses and cost just before it goes, tokens and unknown words after it is gone.
-type Columns<'py> = (
+pub type Columns<'py> = (
     Bound<'py, PyArray1<u32>>,
     Bound<'py, PyArray1<u64>>,
     Bound<'py, PyArray1<f64>>,
@@ -29,8 +29,7 @@ pub fn trim_order<'py>(
     rows: Option<PyReadonlyArray2<'py, f32>>,
     most: Option<usize>,
 ) -> PyResult<Columns<'py>> {
-    let (protected, rows) = (protected.as_slice()?, view(encoder, rows.as_ref())?);
-    let options = Options { protected, rows, most: most.unwrap_or(usize::MAX) };
+    let options = asked(encoder, &protected, rows.as_ref(), most)?;
     Ok(columns(py, py.detach(|| trim::trim_order(&encoder.core, &counts.core, options))))
 }
 
@@ -48,13 +47,25 @@ pub fn trim_along<'py>(
     Ok(columns(py, py.detach(|| trim::trim_along(&encoder.core, &counts.core, rows, order))))
 }
 
+/// What trimming goes by.
+pub fn asked<'a>(
+    encoder: &Encoder,
+    protected: &'a PyReadonlyArray1<'_, bool>,
+    rows: Option<&'a PyReadonlyArray2<'_, f32>>,
+    most: Option<usize>,
+) -> PyResult<Options<'a>> {
+    let (protected, rows) = (protected.as_slice()?, view(encoder, rows)?);
+    Ok(Options { protected, rows, most: most.unwrap_or(usize::MAX) })
+}
+
 fn view<'a>(encoder: &Encoder, rows: Option<&'a PyReadonlyArray2<'_, f32>>) -> PyResult<Option<Rows<'a>>> {
     let Some(rows) = rows else { return Ok(None) };
     let (values, dim, tokens) = (rows.as_slice()?, rows.shape()[1], encoder.core.vocabulary().len());
     Rows::new(values, dim, tokens).map(Some).map_err(|error| to_python(&error))
 }
 
-fn columns(py: Python<'_>, trimmed: TrimOrder) -> Columns<'_> {
+/// An order as arrays.
+pub fn columns(py: Python<'_>, trimmed: TrimOrder) -> Columns<'_> {
     let TrimOrder { order, uses, costs, tokens, unknown_words } = trimmed;
     (
         order.into_pyarray(py),

@@ -1,7 +1,7 @@
 //! How words, and tokens without themselves, are spelled by a set of tokens that shrinks one by one.
 use std::cmp::Reverse;
 
-use crate::segmentation::char_count;
+use crate::paths::char_count;
 use crate::trie::{Key, Trie};
 use crate::vocabulary::Position;
 
