@@ -102,6 +102,8 @@ impl WordCache {
         Some(unpack_any(&found.1, self.compact))
     }
 
+    /// The other pair that a word may be in. Were it chosen by the hash, half as many words would be matched anew, and encoding
+    /// be no faster: keeping words reachable as they move takes as long.
     fn neighbour(&self, place: u32) -> usize {
         (place as usize ^ 1) & (self.pairs.len() - 1)
     }
