@@ -172,38 +172,41 @@ impl Lookup<'_> {
     #[inline(never)]
     fn find(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         if key == PackedWord::LONG {
-            return self.find_long(place, found, i, ids);
+            return self.find_long(None, place, found, i, ids);
         }
         if let Some(known) = self.cache.recall(key, place) {
             return append(ids, known);
         }
         // Words of many ids are with the longer ones.
-        let (wide, wide_place) = (found.wide(i), ask_long(found, i, self.cache));
-        if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, wide_place)) {
-            return append(ids, known);
-        }
-        self.match_anew(found, i, ids);
-        if !self.cache.insert(key, place, self.pieces)
-            && let Some(word) = wide
-        {
-            self.cache.insert_wide(word, wide_place, self.pieces);
-        }
+        self.find_long(Some((key, place)), ask_long(found, i, self.cache), found, i, ids);
     }
 
-    /// The same for a word that is not in pairs, by its place in the table that its length asks for.
-    fn find_long(&mut self, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+    /// The same for a word that is not in pairs, by its place in the table that its length asks for; `short` is where in
+    /// pairs it belongs if it is short.
+    fn find_long(
+        &mut self,
+        short: Option<(PackedWord, u32)>,
+        place: u32,
+        found: Found<'_>,
+        i: usize,
+        ids: &mut Vec<TokenId>,
+    ) {
         let wide = found.wide(i);
         if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, place)) {
             return append(ids, known);
         }
-        let Some(long) = found.wide(i) else { return self.match_anew(found, i, ids) };
-        let long_place = if wide.is_some() { self.cache.prefetch_long(long) } else { place };
-        if let Some(known) = self.cache.get_long(long, long_place) {
+        // A short word has no more ids than bytes, for which a wide slot has room if an id has 16 bits.
+        let fits = short.is_some() && self.cache.is_compact();
+        let long = if fits { None } else { found.wide(i) };
+        let long = long.map(|word| (word, if wide.is_some() { self.cache.prefetch_long(word) } else { place }));
+        if let Some(known) = long.and_then(|(word, place)| self.cache.get_long(word, place)) {
             return append(ids, known);
         }
         self.match_anew(found, i, ids);
-        if !wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces)) {
-            self.cache.insert_long(long, long_place, self.pieces);
+        let kept = short.is_some_and(|(key, place)| self.cache.insert(key, place, self.pieces))
+            || wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces));
+        if let Some((word, place)) = long.filter(|_| !kept) {
+            self.cache.insert_long(word, place, self.pieces);
         }
     }
 
