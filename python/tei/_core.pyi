@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "Tracker", "WordCounter", "WordCounts", "alphabet", "byte_letters", "byte_words", "count_usage", "cpu_count", "framed", "grow", "hold_out", "lengths", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "Tracker", "WordCounter", "WordCounts", "alphabet", "are_str", "byte_letters", "byte_words", "count_usage", "cpu_count", "framed", "grow", "hold_out", "lengths", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -236,6 +236,11 @@ class WordCounts:
 def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     """
     Marks tokens of one character, in any position, that is printable ASCII or occurs in the words.
+    """
+
+def are_str(items: list) -> bool:
+    """
+    Whether all of `items` are `str`, no class derived from it among them.
     """
 
 def byte_letters() -> str:

@@ -18,6 +18,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tei import _core
 from tei.errors import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, TeiError, UnsupportedError
 
 __all__ = ["Source", "kind_of", "open_file", "read_batches", "read_texts", "unreadable"]
@@ -67,10 +68,9 @@ def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[s
     if isinstance(source, str | os.PathLike):
         yield from _read_file(Path(source), field)
         return
-    items = iter(source)
-    while batch := list(islice(items, BATCH_TEXTS)):
-        # Asking each item whether it is a path takes as long as counting its words.
-        if set(map(type, batch)) == {str}:
+    for batch in _in_batches(source):
+        # Asking each item here whether it is a path takes as long as counting its words.
+        if _core.are_str(batch):
             yield cast("list[str]", batch)
             continue
         for is_path, group in groupby(batch, lambda item: isinstance(item, os.PathLike)):
@@ -79,6 +79,16 @@ def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[s
                     yield from _read_file(Path(path), field)
             else:
                 yield cast("list[str]", list(group))
+
+
+def _in_batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    if isinstance(items, list):
+        # Texts are scattered in memory: a slice waits for several of them at once, an iterator for one after the other.
+        yield from (items[at : at + BATCH_TEXTS] for at in range(0, len(items), BATCH_TEXTS))
+        return
+    items = iter(items)
+    while batch := list(islice(items, BATCH_TEXTS)):
+        yield batch
 
 
 def _name(source: Source) -> str:

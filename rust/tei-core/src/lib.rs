@@ -34,6 +34,7 @@ pub mod scanner;
 pub mod segmentation;
 pub mod selection;
 pub mod separator;
+pub mod short_counts;
 pub mod span;
 pub mod splits;
 pub mod steps;

@@ -55,11 +55,39 @@ impl PackedWord {
         self.0
     }
 
+    /// The word of an integer that [`PackedWord::bits`] gave.
+    #[inline]
+    #[must_use]
+    pub(crate) fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// A hash that nobody can know before if the seeds are secret.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(self, seeds: [u64; 2]) -> u64 {
+        fold(self.0 as u64 ^ seeds[0], (self.0 >> 64) as u64 ^ seeds[1])
+    }
+
+    /// A number that orders as the bytes do.
+    #[inline]
+    #[must_use]
+    pub fn order(self) -> u128 {
+        self.0.swap_bytes()
+    }
+
     /// Calls `f` with the word's bytes.
     #[inline]
     pub fn with_bytes<R>(self, f: impl FnOnce(&[u8]) -> R) -> R {
         f(&self.0.to_le_bytes()[..(self.0 >> LENGTH) as usize & 15])
     }
+}
+
+/// Multiplies to 128 bits and mixes the halves: every bit of both factors counts.
+#[inline(always)]
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// A longer word: 1 to 8 N − 1 bytes from the lowest on, its length in the highest byte.
@@ -109,6 +137,12 @@ mod tests {
         fn packing_keeps_the_word(word in proptest::collection::vec(any::<u8>(), 1..=MAX_PACKED)) {
             let packed = PackedWord::new(&word).expect("short");
             prop_assert!(packed.with_bytes(|bytes| bytes == word.as_slice()));
+        }
+
+        #[test]
+        fn packed_words_order_as_their_bytes(words in proptest::collection::vec("[\u{0}ab]{1,6}|.{1,3}", 2)) {
+            let order = |i: usize| PackedWord::new(words[i].as_bytes()).expect("short").order();
+            prop_assert_eq!(order(0).cmp(&order(1)), words[0].cmp(&words[1]));
         }
     }
 

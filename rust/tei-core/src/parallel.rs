@@ -191,7 +191,7 @@ fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>>
 }
 
 /// The texts, the beginning of each asked for some texts before its turn, as they are scattered in memory.
-fn prefetched<'t>(texts: &'t [&'t str]) -> impl Iterator<Item = &'t str> {
+pub fn prefetched<'t>(texts: &'t [&'t str]) -> impl Iterator<Item = &'t str> {
     let ask = |later: &&str| (0..3).for_each(|line| prefetch(later.as_ptr(), 64 * line));
     texts.iter().enumerate().map(move |(i, text)| {
         texts.get(i + AHEAD).into_iter().for_each(ask);

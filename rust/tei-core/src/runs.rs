@@ -29,20 +29,21 @@ impl Runs {
         self.files.is_empty()
     }
 
-    /// Writes a run of distinct words that are sorted by their bytes.
+    /// Writes a run of distinct words, which `words` pushes in the order of their bytes.
     ///
     /// # Errors
     /// [`Error::NoSpill`] if it cannot be written.
-    pub fn write<'w>(&mut self, words: impl Iterator<Item = (&'w [u8], u64)>) -> Result<()> {
+    pub fn write(
+        &mut self,
+        words: impl FnOnce(&mut dyn FnMut(&[u8], u64) -> io::Result<()>) -> io::Result<()>,
+    ) -> Result<()> {
         if self.files.len() == MOST_RUNS {
             let mut run = Run::new().map_err(no_spill)?;
             std::mem::take(self).merge_into(|word, count| run.push(word, count))?;
             self.files.push(run.finish().map_err(no_spill)?);
         }
         let mut run = Run::new().map_err(no_spill)?;
-        for (word, count) in words {
-            run.push(word, count).map_err(no_spill)?;
-        }
+        words(&mut |word, count| run.push(word, count)).map_err(no_spill)?;
         self.files.push(run.finish().map_err(no_spill)?);
         Ok(())
     }
@@ -163,7 +164,7 @@ mod tests {
         ) {
             let (mut written, mut expected) = (Runs::default(), BTreeMap::<String, u64>::new());
             for run in &runs {
-                written.write(run.iter().map(|(word, &count)| (word.as_bytes(), count))).expect("there is room");
+                written.write(|push| run.iter().try_for_each(|(word, &count)| push(word.as_bytes(), count))).expect("room");
                 for (word, &count) in run {
                     let sum = expected.entry(word.clone()).or_default();
                     *sum = sum.saturating_add(count);

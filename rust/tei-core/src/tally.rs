@@ -1,33 +1,18 @@
-//! Counts words while they are found: the frequent ones in a small table, all others in a large one, and on disk what
-//! memory is not to hold.
+//! Counts words while they are found: short ones in a table of their own, and on disk what memory is not to hold.
 use crate::Result;
 use crate::encoder::Encoder;
-use crate::machine::prefetch;
+use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
-use crate::parallel::fold_units;
+use crate::parallel::{fold_units, prefetched};
 use crate::runs::Runs;
 use crate::scanner::{Found, Words};
-use crate::word_counts::{Counter, WordCounts};
+use crate::short_counts::{Place, ShortCounts};
+use crate::word_counts::{Counter, Unordered, WordCounts};
 
-/// 32,768 slots of 32 bytes; nineteen of twenty words of a text are found there.
-///
-/// Twice as many are 5 % faster on novels and no faster on others, and take longer to make for a part of a text.
-const BITS: u32 = 15;
 /// So many words are looked for together: the memory of the last has come when the first is counted.
 const TOGETHER: usize = 64;
 /// Tables double, old and new exist side by side, and sorting needs room: so much less may be in use than is allowed.
 const HEADROOM: usize = 4;
-
-/// A frequent word, where it is in the large table, and how often it was met since it came into the small one.
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    word: PackedWord,
-    count: u64,
-    index: u32,
-}
-
-/// No word packs to [`PackedWord::LONG`].
-const EMPTY: Head = Head { word: PackedWord::LONG, count: 0, index: 0 };
 
 /// Word counts that grow.
 #[derive(Debug, Default)]
@@ -42,9 +27,8 @@ pub struct Tally {
 /// What one thread counts.
 #[derive(Debug, Default)]
 struct Part {
-    counter: Counter,
-    /// One slot a hash; empty before the first word.
-    heads: Vec<Head>,
+    short: ShortCounts,
+    long: Counter,
 }
 
 impl Tally {
@@ -61,9 +45,9 @@ impl Tally {
     pub fn count(&mut self, encoder: &Encoder, texts: &[&str], threads: usize) -> Result<()> {
         // Each thread goes on with what it has: joining what comes of each piece of text took longer than counting it.
         fold_units(texts, threads, &mut self.parts, |part, texts| {
-            encoder.with_worker(|worker| encoder.visit_words(texts.iter().copied(), worker, part));
+            encoder.with_worker(|worker| encoder.visit_words(prefetched(texts), worker, part));
         });
-        let bytes: usize = self.parts.iter().map(|part| part.counter.heap_bytes()).sum();
+        let bytes: usize = self.parts.iter().map(Part::heap_bytes).sum();
         if self.limit.is_some_and(|limit| bytes > limit / HEADROOM) { self.spill() } else { Ok(()) }
     }
 
@@ -73,81 +57,78 @@ impl Tally {
     /// [`crate::Error::NoSpill`] if a temporary file cannot be written or read.
     pub fn finish(mut self) -> Result<WordCounts> {
         if self.runs.is_empty() {
-            return Ok(self.joined().finish());
+            return self.joined().into_order(|words| Ok(words.by_count()));
         }
         self.spill()?;
         WordCounts::from_sorted(|push| self.runs.merge(push))
     }
 
     fn spill(&mut self) -> Result<()> {
-        let counter = self.joined();
-        self.runs.write(counter.sorted().into_iter())
+        let joined = self.joined();
+        self.runs.write(|push| joined.into_order(|words| words.by_bytes().try_each(push)))
     }
 
     /// What all threads have counted, which they forget.
-    fn joined(&mut self) -> Counter {
-        let mut parts = std::mem::take(&mut self.parts).into_iter().map(Part::flushed);
-        let first = parts.next().unwrap_or_default();
-        parts.fold(first, |mut all, part| {
-            all.absorb(&part);
-            all
-        })
+    fn joined(&mut self) -> Part {
+        let mut parts = std::mem::take(&mut self.parts).into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        for part in parts {
+            all.short.absorb(&part.short);
+            all.long.absorb(&part.long);
+        }
+        all
     }
 }
 
 impl Part {
-    fn flushed(mut self) -> Counter {
-        let Self { counter, heads } = &mut self;
-        heads.drain(..).filter(|head| head.count > 0).for_each(|head| counter.add_at(head.index, head.count));
-        self.counter
+    fn heap_bytes(&self) -> usize {
+        self.short.heap_bytes() + self.long.heap_bytes()
     }
 
-    #[cold]
-    #[inline(never)]
-    fn miss(&mut self, word: PackedWord, slot: usize, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let index = self.counter.add(bytes, 1);
-        if word != PackedWord::LONG {
-            let old = std::mem::replace(&mut self.heads[slot], Head { word, count: 0, index });
-            self.counter.add_at(old.index, old.count);
-        }
+    /// What `order` makes of all words; the table of short ones is gone before it needs memory.
+    fn into_order<R>(self, order: impl FnOnce(Unordered<'_>) -> R) -> R {
+        let Self { short, long } = self;
+        let words = long.with(Some(&short));
+        drop(short);
+        order(words)
     }
-}
 
-/// Where a word is looked for; which words share a slot changes only how fast they are counted.
-#[inline(always)]
-fn slot(word: PackedWord) -> usize {
-    let bits = word.bits();
-    let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (64 - BITS)) as usize
-}
-
-impl Words for Part {
-    // A function of its own, so that its loops have registers enough.
-    #[inline(never)]
-    fn take(&mut self, found: Found<'_>) {
-        if self.heads.is_empty() {
-            self.heads.resize(1 << BITS, EMPTY);
-        }
-        let (found, mut waiting) = (found.even(), [(PackedWord::LONG, 0); TOGETHER]);
+    #[inline(always)]
+    fn count_all(&mut self, found: Found<'_>) {
+        let (found, mut waiting) = (found.even(), [(PackedWord::LONG, Place::default()); TOGETHER]);
         for first in (0..found.len()).step_by(TOGETHER) {
             let words = first..(first + TOGETHER).min(found.len());
             let waiting = &mut waiting[..words.len()];
-            for (i, (word, at)) in words.clone().zip(&mut *waiting) {
+            self.short.reserve(TOGETHER);
+            for (i, (word, place)) in words.clone().zip(&mut *waiting) {
                 *word = found.packed(i).unwrap_or(PackedWord::LONG);
-                *at = slot(*word);
-                prefetch(self.heads.as_ptr().wrapping_add(*at), 0);
+                *place = self.short.prefetch(*word);
             }
-            for (i, (word, at)) in words.zip(waiting) {
-                let head = &mut self.heads[*at];
-                if head.word == *word && *word != PackedWord::LONG {
-                    head.count += 1;
-                } else {
-                    self.miss(*word, *at, found.bytes(i));
+            for (i, (word, place)) in words.zip(waiting) {
+                if !self.short.count(*word, *place) {
+                    self.count_slowly(*word, *place, found.bytes(i));
                 }
             }
         }
+    }
+
+    #[inline(never)]
+    fn count_slowly(&mut self, word: PackedWord, place: Place, bytes: &[u8]) {
+        if word != PackedWord::LONG {
+            self.short.count_slowly(word, place);
+        } else if !bytes.is_empty() {
+            self.long.add(bytes, 1);
+        }
+    }
+}
+
+impl Words for Part {
+    fn take(&mut self, found: Found<'_>) {
+        self.take_on::<Baseline>(found);
+    }
+
+    #[inline(always)]
+    fn take_on<M: Machine>(&mut self, found: Found<'_>) {
+        M::apart(|| self.count_all(found));
     }
 }

@@ -6,7 +6,7 @@
 use crate::TokenId;
 use crate::huge::Huge;
 use crate::machine::{Baseline, Machine, prefetch};
-use crate::packed::{PackedWord, Wide};
+use crate::packed::{PackedWord, Wide, fold};
 
 /// Places of a row that is written for a short word, and the greatest number of ids is one less.
 pub const PLACES: usize = 8;
@@ -166,8 +166,7 @@ impl Pairs<'_> {
     #[inline(always)]
     #[must_use]
     pub fn prefetch<const PLAIN: bool>(self, word: PackedWord) -> u32 {
-        let [low, high] = [word.bits() as u64, (word.bits() >> 64) as u64];
-        let place = fold(low ^ self.seeds[0], high ^ self.seeds[1]) as u32 & (self.pairs.len() - 1) as u32;
+        let place = word.hash(self.seeds) as u32 & (self.pairs.len() - 1) as u32;
         prefetch(self.pairs.as_ptr().wrapping_add(place as usize), 0);
         if !PLAIN {
             prefetch(self.pairs.as_ptr().wrapping_add(place as usize ^ 1), 0);
@@ -246,13 +245,6 @@ fn place_of<const K: usize, const N: usize>(sets: &[Set<K, N>], word: Wide<K>, s
     prefetch(set, 0);
     prefetch(set, size_of::<Slot<K, N>>());
     place
-}
-
-/// Multiplies to 128 bits and mixes the halves: every bit of both factors counts.
-#[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product >> 64) as u64 ^ product as u64
 }
 
 impl std::fmt::Debug for WordCache {

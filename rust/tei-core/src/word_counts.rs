@@ -1,13 +1,14 @@
 //! How often each word occurs: the input of training, usage and plans.
 mod bytes;
-
-use std::cmp::Reverse;
+mod order;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::Result;
+use crate::short_counts::ShortCounts;
+pub(crate) use order::Unordered;
 
 /// Distinct words with their counts, ordered by falling count, then by bytes; immutable.
 ///
@@ -114,13 +115,7 @@ impl WordCounts {
 
     /// The same words in the stated order.
     pub(crate) fn ordered(&self) -> Self {
-        let word = |i: u32| self.bytes(i as usize);
-        // Most words differ in their first bytes, which are at hand here.
-        let mut order: Vec<_> = (0..).zip(&self.counts).map(|(i, &n)| (Reverse(n), first_bytes(word(i)), i)).collect();
-        order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| word(a.2).cmp(word(b.2))));
-        let mut sorted = Self::default();
-        order.into_iter().for_each(|(Reverse(count), _, i)| sorted.push(word(i), count));
-        sorted
+        Unordered::new(self, None).by_count()
     }
 
     /// The sum of two counts.
@@ -181,16 +176,9 @@ pub(crate) fn hash(word: &[u8]) -> u64 {
 }
 
 impl Counter {
-    /// Adds `count` occurrences of a word, whose number it returns; a count stays at [`u64::MAX`] once it is there.
-    pub fn add(&mut self, word: &[u8], count: u64) -> u32 {
+    /// Adds `count` occurrences of a word; a count stays at [`u64::MAX`] once it is there.
+    pub fn add(&mut self, word: &[u8], count: u64) {
         let number = self.index.number(&mut self.words, word);
-        self.words.add_at(number, count);
-        number
-    }
-
-    /// Adds occurrences of the word of a number.
-    #[inline]
-    pub(crate) fn add_at(&mut self, number: u32, count: u64) {
         self.words.add_at(number, count);
     }
 
@@ -207,11 +195,9 @@ impl Counter {
         bytes.capacity() + 8 * (ends.capacity() + counts.capacity()) + self.index.0.allocation_size()
     }
 
-    /// All words with their counts, in the order of bytes.
-    pub(crate) fn sorted(&self) -> Vec<(&[u8], u64)> {
-        let mut words: Vec<_> = (0..self.words.len()).map(|i| (self.words.bytes(i), self.words.count(i))).collect();
-        words.sort_unstable();
-        words
+    /// The words, and others that are not among them, on their way into an order.
+    pub(crate) fn with(&self, others: Option<&ShortCounts>) -> Unordered<'_> {
+        Unordered::new(&self.words, others)
     }
 
     /// The counts in their final order.
@@ -219,14 +205,6 @@ impl Counter {
     pub fn finish(self) -> WordCounts {
         self.words.ordered()
     }
-}
-
-/// The first eight bytes, zeros behind the end, as a number that orders as they do.
-fn first_bytes(word: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let len = word.len().min(8);
-    first[..len].copy_from_slice(&word[..len]);
-    u64::from_be_bytes(first)
 }
 
 #[cfg(test)]

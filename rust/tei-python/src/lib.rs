@@ -54,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::rows::RowPlan;
     #[pymodule_export]
+    use crate::texts::are_str;
+    #[pymodule_export]
     use crate::tracker::Tracker;
     #[pymodule_export]
     use crate::trainer::{byte_letters, byte_words, normalize, train};

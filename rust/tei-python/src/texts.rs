@@ -203,6 +203,12 @@ impl Borrowed<'_> {
     }
 }
 
+/// Whether all of `items` are `str`, no class derived from it among them.
+#[pyfunction]
+pub fn are_str(items: &Bound<'_, PyList>) -> bool {
+    items.iter().all(|item| item.is_exact_instance_of::<PyString>())
+}
+
 fn is_one_text(texts: &Bound<'_, PyAny>) -> bool {
     texts.is_instance_of::<PyString>() || texts.is_instance_of::<PyBytes>() || texts.is_instance_of::<PyByteArray>()
 }

@@ -1,0 +1,124 @@
+//! Words into an order that depends on nothing but them.
+use std::cmp::Ordering;
+use std::convert::Infallible;
+
+use super::WordCounts;
+use crate::packed::{MAX_PACKED, PackedWord};
+use crate::short_counts::ShortCounts;
+
+/// Distinct words with their counts, not in order yet.
+pub(crate) struct Unordered<'w> {
+    words: &'w WordCounts,
+    entries: Vec<Entry>,
+}
+
+/// A word: most are told apart by what is at hand here.
+struct Entry {
+    count: u64,
+    /// As [`PackedWord::order`]; of a longer word its first bytes, and behind them what is no length of a short one.
+    order: [u64; 2],
+    /// Which one it is, if it is longer.
+    number: u32,
+}
+
+impl<'w> Unordered<'w> {
+    /// The words of `words`, and those of `others`.
+    pub fn new(words: &'w WordCounts, others: Option<&ShortCounts>) -> Self {
+        let entry = |count, order: u128, number| Entry { count, order: [(order >> 64) as u64, order as u64], number };
+        let of_bytes = |(number, &count)| entry(count, order(words.bytes(number as usize)), number);
+        let mut entries = Vec::with_capacity(words.len() + others.map_or(0, ShortCounts::len));
+        entries.extend((0..).zip(&words.counts).map(of_bytes));
+        let others = others.into_iter().flat_map(ShortCounts::iter);
+        entries.extend(others.map(|(word, count)| entry(count, word.order(), 0)));
+        Self { words, entries }
+    }
+
+    /// In the order of falling counts, then of bytes.
+    pub fn by_count(mut self) -> WordCounts {
+        let words = self.words;
+        // As one number, which is compared without a branch that nobody could predict.
+        let first = |entry: &Entry| u128::from(!entry.count) << 64 | u128::from(entry.order[0]);
+        self.entries.sort_unstable_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.by_bytes(b, words)));
+        let (mut sorted, mut size) = (WordCounts::default(), 0);
+        self.each(|word, _| size += word.len());
+        // Just what is needed: growing would be most of all memory that is in use at the end of counting.
+        sorted.bytes.reserve_exact(size);
+        sorted.ends.reserve_exact(self.entries.len());
+        sorted.counts.reserve_exact(self.entries.len());
+        self.each(|word, count| sorted.push(word, count));
+        sorted
+    }
+
+    /// In the order of bytes.
+    pub fn by_bytes(mut self) -> Self {
+        let words = self.words;
+        self.entries.sort_unstable_by(|a, b| a.by_bytes(b, words));
+        self
+    }
+
+    /// Calls `visit` with each word and its count.
+    fn each(&self, mut visit: impl FnMut(&[u8], u64)) {
+        let Ok(()) = self.try_each(|word, count| {
+            visit(word, count);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// The same, up to an error.
+    pub fn try_each<E>(&self, mut visit: impl FnMut(&[u8], u64) -> Result<(), E>) -> Result<(), E> {
+        self.entries.iter().try_for_each(|entry| {
+            let short = entry.order.map(u64::to_be_bytes);
+            let short =
+                short.as_flattened().get(..usize::from(entry.order[1] as u8)).filter(|short| short.len() <= MAX_PACKED);
+            visit(short.unwrap_or_else(|| self.words.bytes(entry.number as usize)), entry.count)
+        })
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn by_bytes(&self, other: &Self, words: &WordCounts) -> Ordering {
+        let bytes = |entry: &Self| words.bytes(entry.number as usize);
+        // Only of two longer words the order may be the same.
+        self.order.cmp(&other.order).then_with(|| bytes(self).cmp(bytes(other)))
+    }
+}
+
+fn order(word: &[u8]) -> u128 {
+    PackedWord::new(word).map_or_else(|| cut(word), PackedWord::order)
+}
+
+/// The first bytes of a longer word.
+fn cut(word: &[u8]) -> u128 {
+    let first = word.first_chunk::<16>().map_or(0, |first| u128::from_be_bytes(*first));
+    first & !0xFF | (MAX_PACKED as u128 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::word_counts::Counter;
+
+    proptest! {
+        #[test]
+        fn orders_as_bytes_do(words in proptest::collection::btree_map("[\\u{0}ab]{1,6}|[ab]{14,17}|x{12}.{0,9}", (1..4_u32, any::<bool>()), 0..60)) {
+            let (mut counter, mut others) = (Counter::default(), ShortCounts::default());
+            for (word, &(count, other)) in &words {
+                match PackedWord::new(word.as_bytes()).filter(|_| other) {
+                    Some(packed) => others.insert(packed.bits(), count),
+                    None => counter.add(word.as_bytes(), count.into()),
+                }
+            }
+            let mut by_bytes = Vec::new();
+            let text = |word: &[u8]| String::from_utf8(word.to_vec()).expect("UTF-8");
+            counter.with(Some(&others)).by_bytes().each(|word, count| by_bytes.push((text(word), count)));
+            let mut expected: Vec<_> = words.iter().map(|(word, &(count, _))| (word.clone(), u64::from(count))).collect();
+            prop_assert_eq!(&by_bytes, &expected);
+            expected.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            let by_count = counter.with(Some(&others)).by_count();
+            prop_assert_eq!(by_count.iter().map(|(word, count)| (word.to_owned(), count)).collect::<Vec<_>>(), expected);
+        }
+    }
+}
