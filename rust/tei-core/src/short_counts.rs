@@ -97,14 +97,10 @@ impl ShortCounts {
 
     /// Adds all that another one holds.
     pub fn absorb(&mut self, other: &Self) {
-        other.slots().for_each(|(word, count)| self.insert(word, count));
+        // At once: they come in the order of their hashes, and would crowd together in a table that is too small.
+        self.reserve(other.len);
+        other.slots().for_each(|(word, count)| self.add(word, count));
         self.carried.extend(&other.carried);
-    }
-
-    /// Adds occurrences of a word that may be new.
-    pub(crate) fn insert(&mut self, word: u128, count: u32) {
-        self.reserve(1);
-        self.add(word, count);
     }
 
     fn add(&mut self, word: u128, count: u32) {
@@ -118,7 +114,7 @@ impl ShortCounts {
             let line = &mut self.lines[at];
             match line.words.iter().position(|known| *known == word || *known == 0) {
                 Some(slot) => break (line, slot),
-                None => at = (at + 1) % self.lines.len(),
+                None => at = (at + 1) & (self.lines.len() - 1),
             }
         };
         self.len += usize::from(line.words[slot] == 0);
@@ -140,6 +136,13 @@ impl ShortCounts {
     pub fn iter(&self) -> impl Iterator<Item = (PackedWord, u64)> {
         let carried = |word| (self.carried.iter().filter(|carried| **carried == word).count() as u64) << 32;
         self.slots().map(move |(word, count)| (PackedWord::from_bits(word), u64::from(count) + carried(word)))
+    }
+
+    /// Adds occurrences of a word that may be new.
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, word: PackedWord, count: u32) {
+        self.reserve(1);
+        self.add(word.bits(), count);
     }
 
     /// Number of words.
@@ -174,6 +177,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_large_one_is_absorbed_without_crowding() {
+        let mut large = ShortCounts::default();
+        for i in 0..50_000_u32 {
+            large.insert(PackedWord::new(&i.to_le_bytes()).expect("short"), i);
+        }
+        let mut counts = ShortCounts::with_lines(2);
+        counts.absorb(&large);
+        let home = |word: &u128| (PackedWord::from_bits(*word).hash(counts.seeds) >> counts.shift) as usize;
+        let away = |at: usize, word: &u128| (at + counts.lines.len() - home(word)) % counts.lines.len();
+        let filled = |word: &&u128| **word != 0;
+        let lines = counts.lines.iter().enumerate();
+        let furthest =
+            lines.flat_map(|(at, line)| line.words.iter().filter(filled).map(move |word| away(at, word))).max();
+        assert!(counts.len() == 50_000 && furthest < Some(100), "{furthest:?} lines away");
+        assert_eq!(map(&counts), map(&large));
+    }
+
     fn map(counts: &ShortCounts) -> BTreeMap<u128, u64> {
         counts.iter().map(|(word, count)| (word.bits(), count)).collect()
     }
@@ -194,7 +215,7 @@ mod tests {
                     match count {
                         1 if other.count(word, place) => {}
                         1 => other.count_slowly(word, place),
-                        more => other.insert(word.bits(), *more),
+                        more => other.insert(word, *more),
                     }
                     *expected.entry(word.bits()).or_insert(0) += u64::from(*count);
                 }
