@@ -10,7 +10,9 @@ use crate::short_counts::{Place, ShortCounts};
 use crate::word_counts::{Counter, Unordered, WordCounts};
 
 /// So many words are looked for together: the memory of the last has come when the first is counted.
-const TOGETHER: usize = 64;
+///
+/// Half as many cost 4 % of the time, twice as many as much.
+const TOGETHER: usize = 128;
 /// Tables double, old and new exist side by side, and sorting needs room: so much less may be in use than is allowed.
 const HEADROOM: usize = 4;
 
