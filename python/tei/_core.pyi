@@ -238,9 +238,9 @@ def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
     Marks tokens of one character, in any position, that is printable ASCII or occurs in the words.
     """
 
-def are_str(items: list) -> bool:
+def are_str(items: Any) -> bool:
     """
-    Whether all of `items` are `str`, no class derived from it among them.
+    Whether `items` is a list of nothing but `str`, no class derived from it among them.
     """
 
 def byte_letters() -> str:
