@@ -90,7 +90,7 @@ impl Part {
     /// What `order` makes of all words; the table of short ones is gone before it needs memory.
     fn into_order<R>(self, order: impl FnOnce(Unordered<'_>) -> R) -> R {
         let Self { short, long } = self;
-        let words = long.with(Some(&short));
+        let words = long.unordered(Some(&short));
         drop(short);
         order(words)
     }

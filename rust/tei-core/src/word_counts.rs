@@ -196,7 +196,7 @@ impl Counter {
     }
 
     /// The words, and others that are not among them, on their way into an order.
-    pub(crate) fn with(&self, others: Option<&ShortCounts>) -> Unordered<'_> {
+    pub(crate) fn unordered(&self, others: Option<&ShortCounts>) -> Unordered<'_> {
         Unordered::new(&self.words, others)
     }
 
