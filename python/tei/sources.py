@@ -81,13 +81,13 @@ def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[s
                 yield cast("list[str]", list(group))
 
 
-def _in_batches(items: Iterable[Any]) -> Iterator[list[Any]]:
-    if isinstance(items, list):
+def _in_batches(items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    if isinstance(items, list | tuple):
         # Texts are scattered in memory: a slice waits for several of them at once, an iterator for one after the other.
-        yield from (items[at : at + BATCH_TEXTS] for at in range(0, len(items), BATCH_TEXTS))
+        yield from (tuple(items[at : at + BATCH_TEXTS]) for at in range(0, len(items), BATCH_TEXTS))
         return
     items = iter(items)
-    while batch := list(islice(items, BATCH_TEXTS)):
+    while batch := tuple(islice(items, BATCH_TEXTS)):
         yield batch
 
 

@@ -157,7 +157,7 @@ impl Folder {
         patience: &mut usize,
         folded: &mut Folded,
     ) -> (usize, usize) {
-        let narrow = &self.tables.narrow[usize::from(steps.is_some())];
+        let narrow = self.tables.narrow(steps.is_some());
         let mut steps = steps.unwrap_or(usize::MAX);
         while at < text.len() && folded.len < goal {
             let (rest, out) = (&text.as_bytes()[at..], folded.bytes[folded.len..].first_chunk_mut());
@@ -272,6 +272,7 @@ impl Folder {
     }
 }
 
+#[inline]
 fn push_by_table(normalizer: Normalizer, c: char, entry: Entry, folded: &mut Folded) {
     if entry.is_control() && normalizer.clean_text {
         return;
@@ -296,6 +297,7 @@ fn copy_ideographs(bytes: &[u8], at: usize, goal: usize, folded: &mut Folded) ->
     at + 3 * run
 }
 
+#[inline]
 fn push_separated(c: char, space: bool, alone: bool, folded: &mut Folded) {
     if space || alone {
         folded.push_char(' ');

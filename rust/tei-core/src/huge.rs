@@ -74,6 +74,12 @@ impl<T> DerefMut for Huge<T> {
     }
 }
 
+impl<T> std::fmt::Debug for Huge<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Huge").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
 impl<T> Drop for Huge<T> {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with the same layout; items are `Copy` and need no drop of their own.

@@ -31,7 +31,7 @@ impl PackedWord {
     #[inline(always)]
     #[must_use]
     pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
-        let block: &[u8; 16] = text.get(at..)?.first_chunk()?;
+        let block: &[u8; 16] = text.get(at..at + 16)?.first_chunk()?;
         if !(1..=MAX_PACKED).contains(&len) {
             return None;
         }

@@ -31,6 +31,7 @@ const EMPTY: Line = Line { words: [0; SLOTS], counts: [0; SLOTS] };
 pub struct Place(u32);
 
 /// Short words with their counts.
+#[derive(Debug)]
 pub struct ShortCounts {
     /// A power of two, and no less than two.
     lines: Huge<Line>,
@@ -161,12 +162,6 @@ impl ShortCounts {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         size_of_val(&*self.lines)
-    }
-}
-
-impl std::fmt::Debug for ShortCounts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShortCounts").field("len", &self.len).finish_non_exhaustive()
     }
 }
 

@@ -98,7 +98,11 @@ impl Folded {
         self.len += (entry >> LENGTH_SHIFT) as usize;
     }
 
+    #[inline]
     pub(super) fn push_char(&mut self, c: char) {
-        self.len += c.encode_utf8(&mut self.bytes[self.len..]).len();
+        let mut utf8 = [0; 4];
+        let len = c.encode_utf8(&mut utf8).len();
+        self.bytes[self.len..self.len + 4].copy_from_slice(&utf8);
+        self.len += len;
     }
 }

@@ -11,8 +11,7 @@ use crate::normalizer::Normalizer;
 pub(super) struct Tables {
     /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
     pub plane: Box<[u128]>,
-    /// The same in 4 bytes, see [`machine::Machine::fold_characters`]; the second time letters stay as they are.
-    pub narrow: [Box<[u32]>; 2],
+    narrow: [OnceLock<Box<[u32]>>; 2],
     /// What may stay as it is: each folds to a part of a word, wherever it stands.
     pub letters: Letters,
 }
@@ -20,7 +19,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Those of a normalizer.
     pub fn of(normalizer: Normalizer) -> &'static Self {
-        // A mebibyte and a half each, made in some milliseconds and shared by all tokenizers of one kind.
+        // A mebibyte and more each, made in some milliseconds and shared by all tokenizers of one kind.
         static TABLES: [OnceLock<Tables>; 16] = [const { OnceLock::new() }; 16];
         let Normalizer { clean_text, split_ideographs, strip_accents, lowercase } = normalizer;
         let options = [clean_text, split_ideographs, strip_accents, lowercase];
@@ -28,9 +27,15 @@ impl Tables {
         TABLES[number].get_or_init(|| {
             let plane = compile(normalizer);
             let letters = Letters::new(|c| plane.get(c as usize).is_some_and(|entry| stays(normalizer, *entry)));
-            let narrow = [None, Some(&letters)].map(|letters| narrow(&plane, letters));
-            Self { plane, narrow, letters }
+            Self { plane, narrow: Default::default(), letters }
         })
+    }
+
+    /// What each character folds to in 4 bytes, see [`machine::Machine::fold_characters`]; with `brief`, letters stay.
+    #[inline]
+    pub fn narrow(&self, brief: bool) -> &[u32] {
+        // Counting needs one of them, encoding the other.
+        self.narrow[usize::from(brief)].get_or_init(|| narrow(&self.plane, brief.then_some(&self.letters)))
     }
 }
 
@@ -44,38 +49,32 @@ fn compile(normalizer: Normalizer) -> Box<[u128]> {
         let entry = normalizer.folding().entry(c);
         folded.len = 0;
         push_by_table(normalizer, c, entry, &mut folded);
-        let mut bytes = [0; 16];
-        if let Some(out) = bytes[..15].get_mut(..folded.len).filter(|_| !entry.is_nonstarter()) {
-            out.copy_from_slice(folded.bytes());
-            plane[c as usize] = u128::from_le_bytes(bytes) | (folded.len as u128) << LENGTH_SHIFT;
+        if !entry.is_nonstarter() && folded.len < 16 {
+            let bytes = folded.bytes.first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+            let kept = bytes & !(u128::MAX << (8 * folded.len));
+            plane[c as usize] = kept | (folded.len as u128) << LENGTH_SHIFT;
         }
     }
     plane
 }
 
-/// The bytes of an entry, None if it is complex.
-fn bytes(entry: u128) -> Option<Vec<u8>> {
-    entry.to_le_bytes()[..15].get(..(entry >> LENGTH_SHIFT) as usize).map(<[u8]>::to_vec)
-}
-
 /// Whether a character folds to something, none of it apart from its neighbours, and no mark that might change places.
 fn stays(normalizer: Normalizer, entry: u128) -> bool {
-    let folded = bytes(entry).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let bytes = entry.to_le_bytes();
+    let folded = bytes[..15].get(..(entry >> LENGTH_SHIFT) as usize).and_then(|folded| str::from_utf8(folded).ok());
     let stays = |c: char| c != ' ' && !normalizer.folding().entry(c).is_nonstarter();
-    !folded.is_empty() && folded.chars().all(stays)
+    folded.is_some_and(|folded| !folded.is_empty() && folded.chars().all(stays))
 }
 
 /// What folds to up to 4 bytes, none of them zero.
 fn narrow(plane: &[u128], letters: Option<&Letters>) -> Box<[u32]> {
-    let shorten = |(c, entry): (usize, &u128)| {
+    let shorten = |(c, &entry): (usize, &u128)| {
         let (mut utf8, c) = ([0; 4], char::from_u32(c as u32).unwrap_or_default());
         c.encode_utf8(&mut utf8);
-        let entry = if letters.is_some_and(|letters| letters.has([utf8[0], utf8[1]])) {
-            itself([utf8[0], utf8[1], utf8[2]])
-        } else {
-            *entry
-        };
-        let fits = bytes(entry).is_some_and(|bytes| bytes.len() <= 4 && !bytes.contains(&0));
+        let stays = letters.is_some_and(|letters| letters.has([utf8[0], utf8[1]]));
+        let entry = if stays { itself([utf8[0], utf8[1], utf8[2]]) } else { entry };
+        let len = (entry >> LENGTH_SHIFT) as usize;
+        let fits = len <= 4 && entry.to_le_bytes().iter().take(len).all(|byte| *byte > 0);
         if fits { entry as u32 } else { machine::COMPLEX }
     };
     plane.iter().enumerate().map(shorten).collect()
