@@ -62,6 +62,13 @@ impl PackedWord {
         Self(bits)
     }
 
+    /// An integer that stands for the word, too; no word packs to it.
+    #[inline]
+    #[must_use]
+    pub fn mark(self) -> u128 {
+        self.0 | 1 << 127
+    }
+
     /// A hash that nobody can know before if the seeds are secret.
     #[inline(always)]
     #[must_use]
@@ -117,6 +124,14 @@ impl<const N: usize> Wide<N> {
         }
         parts[N - 1] |= (len as u64) << 56;
         Some(Self(parts))
+    }
+
+    /// Another word that stands for this one, too; no bytes pack to it.
+    #[inline]
+    #[must_use]
+    pub fn mark(mut self) -> Self {
+        self.0[N - 1] |= 1 << 63;
+        self
     }
 
     /// The word as integers; never all zero.

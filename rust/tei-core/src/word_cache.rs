@@ -122,24 +122,50 @@ impl WordCache {
         known(&mut self.long[place as usize], word, self.compact)
     }
 
-    /// Remembers a word, if its ids fit; whether they do.
+    /// Whether a word that [`WordCache::recall`] does not know has been met, and has more ids than fit there.
+    #[must_use]
+    pub fn is_marked(&self, word: PackedWord, place: u32) -> bool {
+        let pairs = [place as usize, self.neighbour(place)].map(|pair| &self.pairs[pair]);
+        pairs.iter().any(|pair| Baseline::find(&pair.keys, word.mark()).is_some())
+    }
+
+    /// The same for a longer word.
+    #[must_use]
+    pub fn is_marked_wide(&self, word: Wide<4>, place: u32) -> bool {
+        self.wide[place as usize].iter().any(|slot| word.mark().is(&slot.key))
+    }
+
+    /// Remembers a word, or that its ids do not fit; whether they do.
     pub fn insert(&mut self, word: PackedWord, place: u32, ids: &[TokenId]) -> bool {
-        let Some(row) = pack(ids, self.compact) else { return false };
+        let row = pack(ids, self.compact);
+        if row.is_none() && self.is_marked(word, place) {
+            return false;
+        }
         let places = [place as usize, self.neighbour(place)];
         let free = |pair: &usize| self.pairs[*pair].keys.iter().position(|key| *key == 0).map(|slot| (*pair, slot));
         let (pair, slot) = places.iter().find_map(free).unwrap_or((places[1], 1));
-        self.pairs[pair].set(slot, (word.bits(), row));
-        true
+        self.pairs[pair].set(slot, row.map_or((word.mark(), [0; PLACES]), |row| (word.bits(), row)));
+        row.is_some()
     }
 
-    /// Remembers a longer word, if its ids fit; whether they do.
+    /// The same for a longer word.
     pub fn insert_wide(&mut self, word: Wide<4>, place: u32, ids: &[TokenId]) -> bool {
-        remember(&mut self.wide[place as usize], word, pack(ids, self.compact))
+        let row = pack(ids, self.compact);
+        if row.is_some() || !self.is_marked_wide(word, place) {
+            remember(
+                &mut self.wide[place as usize],
+                if row.is_some() { word } else { word.mark() },
+                row.unwrap_or_default(),
+            );
+        }
+        row.is_some()
     }
 
     /// Remembers a still longer word, if its ids fit.
     pub fn insert_long(&mut self, word: Wide<8>, place: u32, ids: &[TokenId]) {
-        remember(&mut self.long[place as usize], word, pack(ids, self.compact));
+        if let Some(row) = pack(ids, self.compact) {
+            remember(&mut self.long[place as usize], word, row);
+        }
     }
 }
 
@@ -230,10 +256,10 @@ fn known<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, com
     Some(unpack_any(&set[0].ids, compact))
 }
 
-/// Puts a word into the slot of one that was not met again; whether there are ids to put there.
-fn remember<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, ids: Option<Row<N>>) -> bool {
+/// Puts a word into the slot of one that was not met again.
+fn remember<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, ids: Row<N>) {
     let slot = usize::from(set[0].key[0] != 0);
-    ids.map(|ids| set[slot] = Slot { key: word.bits(), ids }).is_some()
+    set[slot] = Slot { key: word.bits(), ids };
 }
 
 #[inline(always)]

@@ -172,40 +172,44 @@ impl Lookup<'_> {
     #[inline(never)]
     fn find(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         if key == PackedWord::LONG {
-            return self.find_long(None, place, found, i, ids);
+            return self.find_long(place, found, i, ids);
         }
         if let Some(known) = self.cache.recall(key, place) {
             return append(ids, known);
         }
-        // Words of many ids are with the longer ones.
-        self.find_long(Some((key, place)), ask_long(found, i, self.cache), found, i, ids);
+        // Words of many ids are with the longer ones. Looking there for every new word takes as long as matching it.
+        if self.cache.is_marked(key, place) {
+            return self.find_long(ask_long(found, i, self.cache), found, i, ids);
+        }
+        self.match_anew(found, i, ids);
+        if !self.cache.insert(key, place, self.pieces) {
+            self.keep_long(ask_long(found, i, self.cache), found, i);
+        }
     }
 
-    /// The same for a word that is not in pairs, by its place in the table that its length asks for; `short` is where in
-    /// pairs it belongs if it is short.
-    fn find_long(
-        &mut self,
-        short: Option<(PackedWord, u32)>,
-        place: u32,
-        found: Found<'_>,
-        i: usize,
-        ids: &mut Vec<TokenId>,
-    ) {
+    /// The same for a word that is not in pairs, by its place in the table that its length asks for.
+    fn find_long(&mut self, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         let wide = found.wide(i);
         if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, place)) {
             return append(ids, known);
         }
-        // A short word has no more ids than bytes, for which a wide slot has room if an id has 16 bits.
-        let fits = short.is_some() && self.cache.is_compact();
-        let long = if fits { None } else { found.wide(i) };
+        let long = found.wide(i).filter(|_| wide.is_none_or(|word| self.cache.is_marked_wide(word, place)));
         let long = long.map(|word| (word, if wide.is_some() { self.cache.prefetch_long(word) } else { place }));
         if let Some(known) = long.and_then(|(word, place)| self.cache.get_long(word, place)) {
             return append(ids, known);
         }
         self.match_anew(found, i, ids);
-        let kept = short.is_some_and(|(key, place)| self.cache.insert(key, place, self.pieces))
-            || wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces));
-        if let Some((word, place)) = long.filter(|_| !kept) {
+        self.keep_long(place, found, i);
+    }
+
+    /// Remembers the word that was matched last among the longer ones.
+    fn keep_long(&mut self, place: u32, found: Found<'_>, i: usize) {
+        let wide = found.wide(i);
+        if wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces)) {
+            return;
+        }
+        if let Some(word) = found.wide(i) {
+            let place = if wide.is_some() { self.cache.prefetch_long(word) } else { place };
             self.cache.insert_long(word, place, self.pieces);
         }
     }
