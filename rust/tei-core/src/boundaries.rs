@@ -12,6 +12,9 @@ pub struct Boundaries {
     starts: Vec<u32>,
     ends: Vec<u32>,
     len: usize,
+    /// Where words of one byte are, if those come apart.
+    singles: Vec<u32>,
+    single: usize,
 }
 
 impl Boundaries {
@@ -29,6 +32,13 @@ impl Boundaries {
         &self.ends[..self.len]
     }
 
+    /// Where words of one byte are that are not in the other lists.
+    #[inline]
+    #[must_use]
+    pub fn singles(&self) -> &[u32] {
+        &self.singles[..self.single]
+    }
+
     /// Takes the last word away, of which there must be one, and returns its start.
     pub fn pop(&mut self) -> u32 {
         self.len -= 1;
@@ -39,8 +49,9 @@ impl Boundaries {
     fn make_room(&mut self, bytes: usize) {
         let room = bytes + BLOCK;
         if self.starts.len() < room {
-            self.starts.resize(room, 0);
-            self.ends.resize(room, 0);
+            for list in [&mut self.starts, &mut self.ends, &mut self.singles] {
+                list.resize(room, 0);
+            }
         }
     }
 }
@@ -72,14 +83,23 @@ fn is_punctuation(b: u8) -> bool {
 }
 
 /// Finds the words of folded text; its length is a multiple of [`BLOCK`] and its last byte a blank.
+///
+/// With `APART`, words of one byte are found apart, but for those at the end of a block and one at `open`.
 #[inline(always)]
-pub fn find<M: Machine>(text: &[u8], found: &mut Boundaries) {
+pub fn find<M: Machine, const APART: bool>(text: &[u8], open: usize, found: &mut Boundaries) {
     found.make_room(text.len());
-    let Boundaries { starts, ends, len } = found;
+    let Boundaries { starts, ends, len, singles, single } = found;
     let (mut begun, mut ended, mut carry) = (0, 0, Kinds::default());
+    *single = 0;
     for (i, block) in text.as_chunks::<BLOCK>().0.iter().enumerate() {
-        let (first, after) = edges(kinds::<M>(block), &mut carry);
+        let (mut first, mut after) = edges(kinds::<M>(block), &mut carry);
         let base = (i * BLOCK) as u32;
+        if APART {
+            let open = u64::from(i == open / BLOCK) << (open % BLOCK);
+            let apart = first & after >> 1 & !open;
+            (first, after) = (first ^ apart, after ^ apart << 1);
+            *single = M::push(apart, base, singles, *single);
+        }
         begun = M::push(first, base, starts, begun);
         ended = M::push(after, base, ends, ended);
     }
@@ -109,10 +129,14 @@ mod tests {
         text
     }
 
-    fn words(text: &[u8], find: fn(&[u8], &mut Boundaries)) -> Vec<(u32, u32)> {
+    fn words<M: Machine, const APART: bool>(text: &[u8], open: usize) -> Vec<(u32, u32)> {
         let mut found = Boundaries::default();
-        find(text, &mut found);
-        found.starts().iter().copied().zip(found.ends().iter().copied()).collect()
+        find::<M, APART>(text, open, &mut found);
+        assert!(!found.singles().contains(&(open as u32)));
+        let singles = found.singles().iter().map(|at| (*at, *at + 1));
+        let mut all: Vec<_> = found.starts().iter().copied().zip(found.ends().iter().copied()).chain(singles).collect();
+        all.sort_unstable();
+        all
     }
 
     /// The definition: a punctuation character, or whatever stands between blanks and punctuation.
@@ -132,10 +156,19 @@ mod tests {
     }
 
     fn agree(text: Vec<u8>) {
-        let text = padded(text);
+        let (open, text) = (text.len().wrapping_sub(1), padded(text));
         let want = defined(&text);
-        assert_eq!(words(&text, find::<Bytewise>), want, "{text:?}");
-        assert_eq!(words(&text, find::<Baseline>), want, "{text:?}");
+        assert_eq!(words::<Bytewise, false>(&text, open), want, "{text:?}");
+        assert_eq!(words::<Baseline, false>(&text, open), want, "{text:?}");
+        assert_eq!(words::<Baseline, true>(&text, open), want, "{text:?}");
+        assert_eq!(words::<Baseline, true>(&text, usize::MAX), want, "{text:?}");
+    }
+
+    #[test]
+    fn words_of_one_byte_come_apart() {
+        let mut found = Boundaries::default();
+        find::<Baseline, true>(&padded(b"a bc, d.".to_vec()), 7, &mut found);
+        assert_eq!((found.singles(), found.starts()), (&[0, 4, 6][..], &[2, 7][..]));
     }
 
     proptest! {

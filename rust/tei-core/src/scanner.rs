@@ -21,6 +21,8 @@ pub trait Words {
     /// Whether words may be brief: what begins with an [`ideograph`](begins_ideograph) may be several of them, a word each,
     /// and letters outside of ASCII stay as they are in the text, see [`Found::spelled`].
     const BRIEF: bool = false;
+    /// Whether words of one byte may come apart, see [`Found::singles`].
+    const APART: bool = false;
 
     /// Takes the next words.
     fn take(&mut self, found: Found<'_>);
@@ -48,6 +50,7 @@ pub struct Found<'a> {
     folded: &'a [u8],
     starts: &'a [u32],
     ends: &'a [u32],
+    singles: &'a [u32],
     texts: &'a [u32],
     /// Whether what begins with an ideograph may be several of them.
     runs: bool,
@@ -61,13 +64,13 @@ impl<'a> Found<'a> {
     /// A single word, without the end of its text.
     #[must_use]
     pub fn one(word: &'a [u8], end: &'a [u32; 1]) -> Self {
-        Self { folded: word, starts: &[0], ends: end, texts: &[], runs: false, plain: false, letters: None }
+        Self { starts: &[0], ..Self::new(word, &[], end, &[]) }
     }
 
     /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
-        Self { folded, starts, ends, texts, runs: false, plain: false, letters: None }
+        Self { folded, starts, ends, singles: &[], texts, runs: false, plain: false, letters: None }
     }
 
     /// The same, with as many ends as starts for the compiler to see, which then checks no index below their number.
@@ -95,6 +98,12 @@ impl<'a> Found<'a> {
     #[must_use]
     pub fn starts(&self) -> &'a [u32] {
         self.starts
+    }
+
+    /// Words of one byte, if those come apart, in order; they are ASCII.
+    #[inline(always)]
+    pub fn singles(&self) -> impl Iterator<Item = u8> {
+        self.singles.iter().map(|at| self.folded[*at as usize])
     }
 
     /// The ends of the texts that end among these words; the words behind the last belong to a text that goes on.
@@ -172,13 +181,20 @@ impl Scratch {
         let Self { folded, found, texts, .. } = self;
         let end = folded.len();
         folded.pad();
-        find::<M>(folded.bytes(), found);
+        // The last byte may be the first of a longer word.
+        let last = if goes_on { end.wrapping_sub(1) } else { usize::MAX };
+        if W::APART {
+            find::<M, true>(folded.bytes(), last, found);
+        } else {
+            find::<M, false>(folded.bytes(), last, found);
+        }
         let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         words.take_on::<M>(Found {
             folded: folded.with_slack(),
             starts: found.starts(),
             ends: found.ends(),
+            singles: found.singles(),
             texts,
             runs: folded.has_runs(),
             plain: folded.is_plain(),
@@ -317,6 +333,18 @@ mod tests {
         }
     }
 
+    /// All words, those of one byte as they come.
+    struct Apart(Vec<String>);
+
+    impl Words for Apart {
+        const APART: bool = true;
+
+        fn take(&mut self, found: Found<'_>) {
+            self.0.extend(found.singles().map(|byte| char::from(byte).to_string()));
+            self.0.extend(found.iter().map(|word| str::from_utf8(word).expect("words are UTF-8").to_owned()));
+        }
+    }
+
     fn scanned<const BRIEF: bool>(scanner: &Scanner, text: &str) -> Vec<String> {
         let mut words = Collected::<BRIEF>(Vec::new());
         scanner.scan(std::iter::once(text), &mut Scratch::default(), &mut words);
@@ -341,6 +369,11 @@ mod tests {
             assert_eq!(scanned::<false>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}");
             assert_eq!(scanned::<true>(&scanner, text), exact, "{text:?} with {normalizer:?} on {level:?}, brief");
         }
+        let (mut apart, mut sorted) = (Apart(Vec::new()), exact.clone());
+        scanner.scan(std::iter::once(text), &mut Scratch::default(), &mut apart);
+        apart.0.sort_unstable();
+        sorted.sort_unstable();
+        assert_eq!(apart.0, sorted, "{text:?} with {normalizer:?}, words of one byte apart");
         let mut words = Collected::<true>(Vec::new());
         scanner.scan_on::<Together, _>(std::iter::once(text), &mut Scratch::default(), &mut words);
         assert_eq!(words.0, exact, "{text:?} with {normalizer:?}, characters folded together");

@@ -107,7 +107,7 @@ mod tests {
             let (mut counter, mut others) = (Counter::default(), ShortCounts::default());
             for (word, &(count, other)) in &words {
                 match PackedWord::new(word.as_bytes()).filter(|_| other) {
-                    Some(packed) => others.insert(packed, count),
+                    Some(packed) => others.insert(packed, count.into()),
                     None => counter.add(word.as_bytes(), count.into()),
                 }
             }
