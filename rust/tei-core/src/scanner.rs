@@ -100,10 +100,14 @@ impl<'a> Found<'a> {
         self.starts
     }
 
-    /// Words of one byte, if those come apart, in order; they are ASCII.
+    /// Calls `count` with each word of one byte, if those come apart, and the lane of `N` it is in; they are ASCII.
     #[inline(always)]
-    pub fn singles(&self) -> impl Iterator<Item = u8> {
-        self.singles.iter().map(|at| self.folded[*at as usize])
+    pub fn each_single<const N: usize>(&self, mut count: impl FnMut(u8, usize)) {
+        let (rows, rest) = self.singles.as_chunks::<N>();
+        let mut row =
+            |places: &[u32]| places.iter().enumerate().for_each(|(lane, at)| count(self.folded[*at as usize], lane));
+        rows.iter().for_each(|places| row(places));
+        row(rest);
     }
 
     /// The ends of the texts that end among these words; the words behind the last belong to a text that goes on.
@@ -340,7 +344,7 @@ mod tests {
         const APART: bool = true;
 
         fn take(&mut self, found: Found<'_>) {
-            self.0.extend(found.singles().map(|byte| char::from(byte).to_string()));
+            found.each_single::<4>(|byte, _| self.0.push(char::from(byte).to_string()));
             self.0.extend(found.iter().map(|word| str::from_utf8(word).expect("words are UTF-8").to_owned()));
         }
     }

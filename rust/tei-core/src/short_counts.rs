@@ -11,6 +11,8 @@ use crate::seed;
 const SLOTS: usize = 3;
 /// Of five lines, so many words at most on average; more of them then lie outside their line.
 const LOAD: usize = 9;
+/// Smaller tables grow fourfold.
+const LARGE: usize = 1 << 14;
 /// Lines of the first table.
 const FIRST: usize = 1 << 8;
 
@@ -67,6 +69,7 @@ impl ShortCounts {
     #[inline(never)]
     fn grow(&mut self, words: usize) {
         let count = ((self.len + words) * 5 / LOAD + 1).next_power_of_two();
+        let count = if count < LARGE { 2 * count } else { count };
         let old = std::mem::replace(self, Self::with_lines(count));
         old.slots().for_each(|(word, count)| self.add(word, count));
         self.carried = old.carried;

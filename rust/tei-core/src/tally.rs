@@ -118,9 +118,7 @@ impl Part {
 
     #[inline(always)]
     fn count_all(&mut self, found: Found<'_>) {
-        for (i, byte) in found.singles().enumerate() {
-            self.singles[usize::from(byte) % 128][i % LANES] += 1;
-        }
+        found.each_single::<LANES>(|byte, lane| self.singles[usize::from(byte) % 128][lane] += 1);
         let (found, mut waiting) = (found.even(), [(PackedWord::LONG, Place::default()); TOGETHER]);
         for first in (0..found.len()).step_by(TOGETHER) {
             let words = first..(first + TOGETHER).min(found.len());
