@@ -240,7 +240,7 @@ def alphabet(encoder: Encoder, counts: WordCounts) -> Incomplete:
 
 def are_str(items: Any) -> bool:
     """
-    Whether `items` is a list of nothing but `str`, no class derived from it among them.
+    Whether `items` is a tuple of nothing but `str`, no class derived from it among them.
     """
 
 def byte_letters() -> str:

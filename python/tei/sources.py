@@ -12,7 +12,7 @@ import json
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from pathlib import Path
@@ -53,7 +53,7 @@ def read_texts(source: Source, *, field: str | None = None) -> list[str]:
     return texts
 
 
-def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[str]]:
+def read_batches(source: Source, *, field: str | None = None) -> Iterator[Sequence[str]]:
     """The texts of a source in batches, blank ones included.
 
     Args:
@@ -71,7 +71,7 @@ def read_batches(source: Source, *, field: str | None = None) -> Iterator[list[s
     for batch in _in_batches(source):
         # Asking each item here whether it is a path takes as long as counting its words.
         if _core.are_str(batch):
-            yield cast("list[str]", batch)
+            yield cast("tuple[str, ...]", batch)
             continue
         for is_path, group in groupby(batch, lambda item: isinstance(item, os.PathLike)):
             if is_path:

@@ -1,7 +1,7 @@
 """Texts from files to ids: no Python object is made of a text on the way."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -100,9 +100,9 @@ def _encode(rows: _core.Rows, tok: "Coding", file: "_File", path: Path, count: i
 class _Batches:
     """The texts of a file that Python reads, in the way of `_core.TextFile`."""
 
-    def __init__(self, batches: Iterator[list[str]]) -> None:
+    def __init__(self, batches: Iterator[Sequence[str]]) -> None:
         self._batches = batches
-        self._rest: list[str] = []
+        self._rest: Sequence[str] = ()
 
     def skip(self, texts: int) -> int:
         skipped = 0
@@ -112,7 +112,7 @@ class _Batches:
         return skipped
 
     def read(self, rows: _core.Rows, encoder: _core.Encoder, count: int) -> bool:
-        batch: list[str] | None = self._rest or next(self._batches, None)
+        batch: Sequence[str] | None = self._rest or next(self._batches, None)
         self._rest = []
         if batch is not None:
             rows.add(encoder, batch, count)

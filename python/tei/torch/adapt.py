@@ -206,7 +206,7 @@ def _sampled(source: Source | WordCounts, field: str | None) -> tuple[Source | W
     if isinstance(source, Iterator):
         first = list(islice(source, SAMPLES))
         return chain(first, source), [text for text in first if isinstance(text, str)]
-    return source, next(read_batches(source, field=field), [])[:SAMPLES]
+    return source, list(next(read_batches(source, field=field), ()))[:SAMPLES]
 
 
 def _copy_others(folder: Path, part: Path) -> None:

@@ -46,12 +46,14 @@ impl Boundaries {
     }
 
     /// Room for a word at every byte, and for whole vectors behind the last.
-    fn make_room(&mut self, bytes: usize) {
+    fn make_room(&mut self, bytes: usize, apart: bool) {
         let room = bytes + BLOCK;
         if self.starts.len() < room {
-            for list in [&mut self.starts, &mut self.ends, &mut self.singles] {
-                list.resize(room, 0);
-            }
+            self.starts.resize(room, 0);
+            self.ends.resize(room, 0);
+        }
+        if apart && self.singles.len() < room {
+            self.singles.resize(room, 0);
         }
     }
 }
@@ -87,7 +89,7 @@ fn is_punctuation(b: u8) -> bool {
 /// With `APART`, words of one byte are found apart, but for those at the end of a block and one at `open`.
 #[inline(always)]
 pub fn find<M: Machine, const APART: bool>(text: &[u8], open: usize, found: &mut Boundaries) {
-    found.make_room(text.len());
+    found.make_room(text.len(), APART);
     let Boundaries { starts, ends, len, singles, single } = found;
     let (mut begun, mut ended, mut carry) = (0, 0, Kinds::default());
     *single = 0;

@@ -203,10 +203,10 @@ impl Borrowed<'_> {
     }
 }
 
-/// Whether a tuple holds nothing but `str`, no class derived from it among them.
+/// Whether `items` is a tuple of nothing but `str`, no class derived from it among them.
 #[pyfunction]
-pub fn are_str(items: &Bound<'_, PyTuple>) -> bool {
-    items.iter_borrowed().all(|item| item.is_exact_instance_of::<PyString>())
+pub fn are_str(items: &Bound<'_, PyAny>) -> bool {
+    items.cast::<PyTuple>().is_ok_and(|items| items.iter_borrowed().all(|item| item.is_exact_instance_of::<PyString>()))
 }
 
 fn is_one_text(texts: &Bound<'_, PyAny>) -> bool {
