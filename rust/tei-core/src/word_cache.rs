@@ -1,5 +1,6 @@
 //! Words already encoded: fixed tables of slots, two of 32 bytes to a cache line, and larger ones for longer words.
 //!
+//! A word of more ids than its slot has room for leaves a mark there, and its ids in the next larger table.
 //! A slot never grows or locks. What is new takes a free slot, or else the one of a word that was not met again, so text
 //! full of words that come once leaves the others where they are. What a slot holds never changes an output, only the time
 //! it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
@@ -331,6 +332,8 @@ mod tests {
                     cache.pairs().get::<Baseline, false>(short, place)
                 };
                 assert_eq!(ids(found), fits(8), "{count} of {vocab_size}");
+                assert_eq!(cache.is_marked(short, place), fits(8).is_none(), "{count} of {vocab_size}");
+                assert_eq!(cache.is_marked_wide(wide, 0), fits(16).is_none(), "{count} of {vocab_size}");
                 assert_eq!(ids(cache.get_wide(wide, 0)), fits(16), "{count} of {vocab_size}");
                 assert_eq!(ids(cache.get_long(long, 0)), fits(32), "{count} of {vocab_size}");
             }
