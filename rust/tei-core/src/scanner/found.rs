@@ -82,7 +82,7 @@ impl<'a> Found<'a> {
         &self.folded[self.starts[i] as usize..self.ends[i] as usize]
     }
 
-    /// Whether the `i`-th word is a run of ideographs, each of which is a word, see [`Words::BRIEF`].
+    /// Whether the `i`-th word is a run of ideographs, each of which is a word, see [`Words::BRIEF`](super::Words::BRIEF).
     #[inline(always)]
     #[must_use]
     pub fn is_run(&self, i: usize) -> bool {
