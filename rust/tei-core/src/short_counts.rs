@@ -182,7 +182,7 @@ mod tests {
     fn a_large_one_is_absorbed_without_crowding() {
         let mut large = ShortCounts::default();
         for i in 0..50_000_u32 {
-            large.insert(PackedWord::new(&i.to_le_bytes()).expect("short"), 1);
+            large.insert(PackedWord::new(&i.to_le_bytes()).expect("short"), u64::from(i) + 1);
         }
         let mut counts = ShortCounts::with_lines(2);
         counts.absorb(&large);
@@ -200,10 +200,16 @@ mod tests {
         counts.iter().map(|(word, count)| (word.bits(), count)).collect()
     }
 
+    /// One by one, and around 2³² and several times that, where counts are carried.
+    fn counts() -> impl Strategy<Value = u64> {
+        let most = u64::from(u32::MAX);
+        prop_oneof![Just(1), 1..=most, most - 1..=most + 1, 1..8 * most]
+    }
+
     proptest! {
         #[test]
         fn equals_a_map(
-            words in proptest::collection::vec(("[a-d]{1,5}", prop_oneof![Just(1), 1..1_u64 << 35]), 1..300),
+            words in proptest::collection::vec(("[a-d]{1,5}", counts()), 1..300),
             parts in 1..4_usize,
         ) {
             let (mut counts, mut expected) = (ShortCounts::with_lines(2), BTreeMap::new());
