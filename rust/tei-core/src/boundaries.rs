@@ -90,9 +90,15 @@ fn is_punctuation(b: u8) -> bool {
 #[inline(always)]
 pub fn find<M: Machine, const APART: bool>(text: &[u8], open: usize, found: &mut Boundaries) {
     found.make_room(text.len(), APART);
-    let Boundaries { starts, ends, len, singles, single } = found;
-    let (mut begun, mut ended, mut carry) = (0, 0, Kinds::default());
-    *single = 0;
+    let Boundaries { starts, ends, singles, .. } = found;
+    (found.len, found.single) = M::apart(|| list::<M, APART>(text, open, [starts, ends, singles]));
+}
+
+/// Fills the lists of starts, ends and single bytes; returns how many words and how many single bytes there are.
+#[inline(always)]
+fn list<M: Machine, const APART: bool>(text: &[u8], open: usize, lists: [&mut [u32]; 3]) -> (usize, usize) {
+    let [starts, ends, singles] = lists;
+    let (mut begun, mut ended, mut single, mut carry) = (0, 0, 0, Kinds::default());
     for (i, block) in text.as_chunks::<BLOCK>().0.iter().enumerate() {
         let (mut first, mut after) = edges(kinds::<M>(block), &mut carry);
         let base = (i * BLOCK) as u32;
@@ -100,13 +106,13 @@ pub fn find<M: Machine, const APART: bool>(text: &[u8], open: usize, found: &mut
             let open = u64::from(i == open / BLOCK) << (open % BLOCK);
             let apart = first & after >> 1 & !open;
             (first, after) = (first ^ apart, after ^ apart << 1);
-            *single = M::push(apart, base, singles, *single);
+            single = M::push(apart, base, singles, single);
         }
         begun = M::push(first, base, starts, begun);
         ended = M::push(after, base, ends, ended);
     }
     debug_assert_eq!(begun, ended, "the text ends with a blank");
-    *len = begun.min(ended);
+    (begun.min(ended), single)
 }
 
 #[inline(always)]

@@ -66,7 +66,45 @@ impl Machine for Avx2 {
     fn find(numbers: &[u128; 2], wanted: u128) -> Option<usize> {
         find(numbers, wanted)
     }
+
+    // Without a branch: how many bits a block has cannot be predicted.
+    #[inline(always)]
+    fn push(bits: u64, base: u32, list: &mut [u32], len: usize) -> usize {
+        let room = &mut list[len..len + BLOCK];
+        // SAFETY: at most 8 i places are written before the i-th vector of 8, and only functions with AVX2 get here.
+        unsafe {
+            let mut base = _mm256_set1_epi32(base.cast_signed());
+            let (mut out, mut rest) = (room.as_mut_ptr(), bits);
+            for _ in 0..BLOCK / 8 {
+                let places = &PLACES_OF[(rest & 0xFF) as usize];
+                let places = _mm256_cvtepu8_epi32(_mm_loadl_epi64(places.as_ptr().cast()));
+                _mm256_storeu_si256(out.cast(), _mm256_add_epi32(places, base));
+                out = out.add((rest & 0xFF).count_ones() as usize);
+                base = _mm256_add_epi32(base, _mm256_set1_epi32(8));
+                rest >>= 8;
+            }
+        }
+        len + bits.count_ones() as usize
+    }
 }
+
+/// The places of the bits of a byte, the lowest first; zeros behind them.
+static PLACES_OF: [[u8; 8]; 256] = {
+    let mut all = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut at) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                all[byte][at] = bit as u8;
+                at += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    all
+};
 
 /// The bits of all bytes of letters, from those of the first bytes, and of the first bytes of three.
 #[inline(always)]
