@@ -4,6 +4,7 @@
 //! words. The kinds become bit masks, boundaries become bit arithmetic on them, and the positions of the bits become two
 //! lists. The widest instructions the machine has are chosen once, at run time.
 
+use crate::folder::Marks;
 use crate::machine::{BLOCK, Machine};
 
 /// Where each word begins and ends; both lists are of one length.
@@ -58,20 +59,21 @@ impl Boundaries {
     }
 }
 
-/// Bits of the bytes of a block that belong to words and that are punctuation.
+/// Bits of the bytes of a block that belong to words, that stand apart, and where such words begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Kinds {
     word: u64,
-    punctuation: u64,
+    apart: u64,
+    first: u64,
 }
 
 /// Bits of the first bytes of words, and of the bytes after their last; the kinds of the byte before are carried on.
 #[inline(always)]
 fn edges(kinds: Kinds, carry: &mut Kinds) -> (u64, u64) {
-    let word_before = kinds.word << 1 | carry.word;
-    let punctuation_before = kinds.punctuation << 1 | carry.punctuation;
-    *carry = Kinds { word: kinds.word >> 63, punctuation: kinds.punctuation >> 63 };
-    (kinds.word & !word_before | kinds.punctuation, !kinds.word & word_before | punctuation_before)
+    let Kinds { word, apart, first } = kinds;
+    let (word_before, apart_before) = (word << 1 | carry.word, apart << 1 | carry.apart);
+    *carry = Kinds { word: word >> 63, apart: apart >> 63, first };
+    (word & !word_before | first, !word & word_before | apart_before & (!apart | first))
 }
 
 const BLANK: u8 = b' ';
@@ -88,19 +90,29 @@ fn is_punctuation(b: u8) -> bool {
 ///
 /// With `APART`, words of one byte are found apart, but for those at the end of a block and one at `open`.
 #[inline(always)]
-pub fn find<M: Machine, const APART: bool>(text: &[u8], open: usize, found: &mut Boundaries) {
+pub fn find<M: Machine, const APART: bool>(text: &[u8], marks: &Marks, open: usize, found: &mut Boundaries) {
     found.make_room(text.len(), APART);
     let Boundaries { starts, ends, singles, .. } = found;
-    (found.len, found.single) = M::apart(|| list::<M, APART>(text, open, [starts, ends, singles]));
+    let lists = [&mut starts[..], ends, singles];
+    (found.len, found.single) = if marks.any() {
+        M::apart(|| list::<M, APART>(text, |i| marks.block(i), open, lists))
+    } else {
+        M::apart(|| list::<M, APART>(text, |_| (0, 0), open, lists))
+    };
 }
 
 /// Fills the lists of starts, ends and single bytes; returns how many words and how many single bytes there are.
 #[inline(always)]
-fn list<M: Machine, const APART: bool>(text: &[u8], open: usize, lists: [&mut [u32]; 3]) -> (usize, usize) {
+fn list<M: Machine, const APART: bool>(
+    text: &[u8],
+    marks: impl Fn(usize) -> (u64, u64),
+    open: usize,
+    lists: [&mut [u32]; 3],
+) -> (usize, usize) {
     let [starts, ends, singles] = lists;
     let (mut begun, mut ended, mut single, mut carry) = (0, 0, 0, Kinds::default());
     for (i, block) in text.as_chunks::<BLOCK>().0.iter().enumerate() {
-        let (mut first, mut after) = edges(kinds::<M>(block), &mut carry);
+        let (mut first, mut after) = edges(kinds::<M>(block, marks(i)), &mut carry);
         let base = (i * BLOCK) as u32;
         if APART {
             let open = u64::from(i == open / BLOCK) << (open % BLOCK);
@@ -116,14 +128,15 @@ fn list<M: Machine, const APART: bool>(text: &[u8], open: usize, lists: [&mut [u
 }
 
 #[inline(always)]
-fn kinds<M: Machine>(block: &[u8; BLOCK]) -> Kinds {
+fn kinds<M: Machine>(block: &[u8; BLOCK], (apart, first): (u64, u64)) -> Kinds {
     let (mut punctuation, mut blank) = ([0; BLOCK], [0; BLOCK]);
     for i in 0..BLOCK {
         punctuation[i] = if is_punctuation(block[i]) { 0xFF } else { 0 };
         blank[i] = if block[i] == BLANK { 0xFF } else { 0 };
     }
     let punctuation = M::mask(&punctuation);
-    Kinds { word: !(punctuation | M::mask(&blank)), punctuation }
+    let apart = punctuation | apart;
+    Kinds { word: !(apart | M::mask(&blank)), apart, first: punctuation | first }
 }
 
 #[cfg(test)]
@@ -139,7 +152,7 @@ mod tests {
 
     fn words<M: Machine, const APART: bool>(text: &[u8], open: usize) -> Vec<(u32, u32)> {
         let mut found = Boundaries::default();
-        find::<M, APART>(text, open, &mut found);
+        find::<M, APART>(text, &Marks::default(), open, &mut found);
         assert!(!found.singles().contains(&(open as u32)));
         let singles = found.singles().iter().map(|at| (*at, *at + 1));
         let mut all: Vec<_> = found.starts().iter().copied().zip(found.ends().iter().copied()).chain(singles).collect();
@@ -175,7 +188,7 @@ mod tests {
     #[test]
     fn words_of_one_byte_come_apart() {
         let mut found = Boundaries::default();
-        find::<Baseline, true>(&padded(b"a bc, d.".to_vec()), 7, &mut found);
+        find::<Baseline, true>(&padded(b"a bc, d.".to_vec()), &Marks::default(), 7, &mut found);
         assert_eq!((found.singles(), found.starts()), (&[0, 4, 6][..], &[2, 7][..]));
     }
 

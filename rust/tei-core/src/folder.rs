@@ -5,10 +5,14 @@
 //! and `letters.rs` says which characters stay as they are; whoever needs such a word as tokens spell it asks for that.
 //! ASCII and letters are copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes
 //! through the folding table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
+mod copies;
 mod folded;
+mod marks;
 mod tables;
 
+use self::copies::Copied;
 pub use self::folded::Folded;
+pub use self::marks::Marks;
 use self::tables::Tables;
 use crate::letters::Letters;
 use crate::machine::{self, BLOCK, Machine};
@@ -31,6 +35,8 @@ const COMPLEX: u128 = 255;
 const BLANK: u128 = 1 << LENGTH_SHIFT | b' ' as u128;
 /// After so many ASCII bytes in a row, copying pays again.
 const CALM: usize = 12;
+/// Up to so many times as many, where copying did not pay before.
+const CALMER: usize = 4;
 
 /// So many characters come one by one after one that does not fold together with others; twice as many each time.
 const SINGLY: usize = 4;
@@ -105,10 +111,12 @@ impl Folder {
             at = self.copy_plain::<M>(text.as_bytes(), at, goal, brief, folded);
             // Where little can be copied, copying is tried again later and later.
             steps = if at - from >= BLOCK / 2 { 1 } else { BLOCK.min(2 * steps) };
-            let most;
-            (at, most) = self.fold_blocks::<M>(text, at, goal, brief.then_some(steps), &mut patience, folded);
+            let mut most = usize::MAX;
+            if M::FOLDS {
+                (at, most) = self.fold_blocks::<M>(text, at, goal, brief.then_some(steps), &mut patience, folded);
+            }
             if at < text.len() && folded.len < goal {
-                at = self.fold_characters(text, at, goal, brief, most, folded);
+                at = self.fold_characters(text, at, goal, brief, [most, CALM * steps.min(CALMER)], folded);
             }
         }
         at
@@ -131,6 +139,10 @@ impl Folder {
             if brief && strange != 0 {
                 folded.plain = false;
                 strange &= !M::letters(out, &self.tables.letters);
+                // Not for a character that ends in the next block.
+                if strange << 2 != 0 {
+                    strange = self.copy_wide::<M>(strange, folded);
+                }
             }
             let plain = strange.trailing_zeros() as usize;
             let count = plain.min(rest.len());
@@ -142,6 +154,32 @@ impl Folder {
             }
         }
         at
+    }
+
+    /// Copies what else can be, too; `strange` are the bytes of the block at the end that no one copied yet.
+    #[inline(always)]
+    fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> u64 {
+        let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return strange };
+        let ideographs = M::letters(out, &self.tables.ideographs);
+        let (mut alone, mut first) = (0, 0);
+        strange &= !ideographs;
+        while strange != 0 {
+            let at = strange.trailing_zeros() as usize;
+            let Some(&utf8) = out[at..].first_chunk::<3>().filter(|utf8| (0xC0..0xF0).contains(&utf8[0])) else { break };
+            let len = Letters::len(utf8[0]);
+            let bits = ((1 << len) - 1) << at;
+            match self.tables.copies.get(code_point(utf8)) {
+                Copied::Not => break,
+                Copied::Letter => {}
+                Copied::Alone => (alone, first) = (alone | bits, first | 1 << at),
+                Copied::Blank => out[at..at + len].fill(b' '),
+            }
+            strange &= !bits;
+        }
+        let ideographs = ideographs & (strange & strange.wrapping_neg()).wrapping_sub(1);
+        folded.runs |= ideographs != 0;
+        folded.marks.set(folded.len, alone | ideographs, first | ideographs & !(ideographs << 1));
+        strange
     }
 
     /// Folds many characters at a time, as far as a machine can; also how many to fold one by one before the next attempt.
@@ -189,12 +227,12 @@ impl Folder {
         mut at: usize,
         goal: usize,
         brief: bool,
-        mut most: usize,
+        [mut most, calm_enough]: [usize; 2],
         folded: &mut Folded,
     ) -> usize {
         let (bytes, runs) = (text.as_bytes(), brief && self.normalizer.split_ideographs);
         let mut calm = 0;
-        while at < bytes.len() && folded.len < goal && calm < CALM && most > 0 {
+        while at < bytes.len() && folded.len < goal && calm < calm_enough && most > 0 {
             most -= 1;
             let [first, second] = [bytes[at], bytes.get(at + 1).copied().unwrap_or_default()];
             let utf8 = [first, second, bytes.get(at + 2).copied().unwrap_or_default()];
@@ -206,11 +244,12 @@ impl Folder {
                 itself(utf8)
             } else {
                 if runs && begins_ideograph([first, second]) {
-                    (at, calm) = (copy_ideographs(bytes, at, goal, folded), 0);
+                    (at, calm) = (copy_ideographs(bytes, at, goal, folded), calm + 1);
                     continue;
                 }
-                calm = 0;
-                self.tables.plane[code_point(utf8) & 0xFFFF]
+                let c = code_point(utf8) & 0xFFFF;
+                calm = if brief && self.tables.copies.get(c) != Copied::Not { calm + 1 } else { 0 };
+                self.tables.plane[c]
             };
             let len = match first {
                 0..0x80 => 1,
@@ -236,8 +275,9 @@ impl Folder {
         let mut at = 0;
         while let Some(&first) = word.get(at) {
             let [second, third] = [1, 2].map(|i| word.get(at + i).copied().unwrap_or_default());
-            if self.tables.letters.has([first, second]) {
-                let entry = self.tables.plane[code_point([first, second, third])];
+            let c = code_point([first, second, third]);
+            if self.tables.letters.has([first, second]) || self.tables.copies.is_letter(first, c) {
+                let entry = self.tables.plane[c];
                 out.extend_from_slice(&entry.to_le_bytes()[..(entry >> LENGTH_SHIFT) as usize]);
                 at += Letters::len(first);
             } else {

@@ -59,6 +59,9 @@ pub fn prefetch<T>(address: *const T, bytes: usize) {
 
 /// How a machine makes masks and lists of positions.
 pub trait Machine {
+    /// Whether the machine can [`Machine::fold_characters`].
+    const FOLDS: bool = false;
+
     /// Bits of the bytes whose highest bit is set.
     fn mask(flags: &[u8; BLOCK]) -> u64;
 
@@ -228,6 +231,8 @@ pub(crate) mod tests {
     pub(crate) struct Together;
 
     impl Machine for Together {
+        const FOLDS: bool = true;
+
         fn mask(flags: &[u8; BLOCK]) -> u64 {
             Bytewise::mask(flags)
         }

@@ -66,11 +66,11 @@ impl Scratch {
         // The last byte may be the first of a longer word.
         let last = if goes_on { end.wrapping_sub(1) } else { usize::MAX };
         if W::APART {
-            find::<M, true>(folded.bytes(), last, found);
+            find::<M, true>(folded.bytes(), folded.marks(), last, found);
         } else {
-            find::<M, false>(folded.bytes(), last, found);
+            find::<M, false>(folded.bytes(), folded.marks(), last, found);
         }
-        let open = goes_on && found.ends().last().is_some_and(|last| *last as usize == end);
+        let open = goes_on && folded.goes_on(end) && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         words.take_on::<M>(Found {
             folded: folded.with_slack(),

@@ -2,6 +2,7 @@
 use std::ops::Range;
 
 use super::LENGTH_SHIFT;
+use super::marks::Marks;
 use crate::machine::BLOCK;
 
 /// Folded text under construction; the bytes behind `len` are anything.
@@ -15,6 +16,7 @@ pub struct Folded {
     pub(super) runs: bool,
     /// Whether all of it was copied from ASCII.
     pub(super) plain: bool,
+    pub(super) marks: Marks,
 }
 
 impl Folded {
@@ -45,6 +47,7 @@ impl Folded {
         self.len = end - range.start;
         self.open = self.len;
         (self.runs, self.plain) = (false, true);
+        self.marks.clear();
     }
 
     /// Whether what begins with an ideograph may be several of them.
@@ -59,6 +62,20 @@ impl Folded {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.plain
+    }
+
+    /// Which words stand apart though no blanks are around them.
+    #[inline]
+    #[must_use]
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Whether the text ends within a word that may go on.
+    #[inline]
+    #[must_use]
+    pub(crate) fn goes_on(&self, len: usize) -> bool {
+        len > 0 && !self.marks.is_apart(len - 1)
     }
 
     /// Number of bytes that were kept.
@@ -88,6 +105,7 @@ impl Folded {
         let room = self.len + more + BLOCK;
         if self.bytes.len() < room {
             self.bytes.resize(room.max(2 * self.bytes.len()), 0);
+            self.marks.make_room(self.bytes.len());
         }
     }
 

@@ -1,7 +1,8 @@
 //! What each character of the basic plane folds to, in tables of three kinds.
 use std::sync::OnceLock;
 
-use super::{COMPLEX, Folded, LENGTH_SHIFT, LONGEST, itself, push_by_table};
+use super::copies::{Copied, Copies};
+use super::{COMPLEX, Folded, IDEOGRAPHS, LENGTH_SHIFT, LONGEST, itself, push_by_table};
 use crate::letters::Letters;
 use crate::machine;
 use crate::normalizer::Normalizer;
@@ -12,8 +13,11 @@ pub(super) struct Tables {
     /// For each character of the basic plane the bytes it folds to, up to 15, and their number in the highest byte.
     pub plane: Box<[u128]>,
     narrow: [OnceLock<Box<[u32]>>; 2],
+    pub copies: Copies,
     /// What may stay as it is: each folds to a part of a word, wherever it stands.
     pub letters: Letters,
+    /// Ideographs that are words of their own.
+    pub ideographs: Letters,
 }
 
 impl Tables {
@@ -26,8 +30,10 @@ impl Tables {
         let number = options.into_iter().fold(0, |number, option| number << 1 | usize::from(option));
         TABLES[number].get_or_init(|| {
             let plane = compile(normalizer);
-            let letters = Letters::new(|c| plane.get(c as usize).is_some_and(|entry| stays(normalizer, *entry)));
-            Self { plane, narrow: Default::default(), letters }
+            let copies = Copies::new(normalizer, &plane);
+            let letters = Letters::new(|c| copies.get(c as usize) == Copied::Letter);
+            let ideographs = Letters::new(|c| split_ideographs && (c as usize).wrapping_sub(0x4E00) < IDEOGRAPHS);
+            Self { plane, narrow: Default::default(), copies, letters, ideographs }
         })
     }
 
@@ -56,14 +62,6 @@ fn compile(normalizer: Normalizer) -> Box<[u128]> {
         }
     }
     plane
-}
-
-/// Whether a character folds to something, none of it apart from its neighbours, and no mark that might change places.
-fn stays(normalizer: Normalizer, entry: u128) -> bool {
-    let bytes = entry.to_le_bytes();
-    let folded = bytes[..15].get(..(entry >> LENGTH_SHIFT) as usize).and_then(|folded| str::from_utf8(folded).ok());
-    let stays = |c: char| c != ' ' && !normalizer.folding().entry(c).is_nonstarter();
-    folded.is_some_and(|folded| !folded.is_empty() && folded.chars().all(stays))
 }
 
 /// What folds to up to 4 bytes, none of them zero.

@@ -93,10 +93,10 @@ static PLACES_OF: [[u8; 8]; 256] = {
     let mut all = [[0; 8]; 256];
     let mut byte = 0;
     while byte < 256 {
-        let (mut bit, mut at) = (0, 0);
+        let (mut bit, mut at) = (0_u8, 0);
         while bit < 8 {
             if byte >> bit & 1 == 1 {
-                all[byte][at] = bit as u8;
+                all[byte][at] = bit;
                 at += 1;
             }
             bit += 1;
@@ -209,6 +209,8 @@ fn cut(complex: u16, first: u64, some: u64) -> (usize, u64) {
 }
 
 impl Machine for Avx512 {
+    const FOLDS: bool = true;
+
     #[inline(always)]
     fn apart<R>(f: impl FnOnce() -> R) -> R {
         // SAFETY: only functions with AVX-512 get here.
