@@ -10,6 +10,8 @@ mod folded;
 mod marks;
 mod tables;
 
+use std::ops::Range;
+
 use self::copies::Copied;
 pub use self::folded::Folded;
 pub use self::marks::Marks;
@@ -165,7 +167,9 @@ impl Folder {
         strange &= !ideographs;
         while strange != 0 {
             let at = strange.trailing_zeros() as usize;
-            let Some(&utf8) = out[at..].first_chunk::<3>().filter(|utf8| (0xC0..0xF0).contains(&utf8[0])) else { break };
+            let Some(&utf8) = out[at..].first_chunk::<3>().filter(|utf8| (0xC0..0xF0).contains(&utf8[0])) else {
+                break;
+            };
             let len = Letters::len(utf8[0]);
             let bits = ((1 << len) - 1) << at;
             match self.tables.copies.get(code_point(utf8)) {
@@ -271,21 +275,40 @@ impl Folder {
         if word.is_ascii() {
             return word;
         }
-        out.clear();
-        let mut at = 0;
+        // A character has at least two bytes, and becomes at most 15.
+        let room = 8 * (word.len() + 2);
+        if out.len() < room {
+            out.resize(room, 0);
+        }
+        let (mut at, mut len) = (0, 0);
         while let Some(&first) = word.get(at) {
             let [second, third] = [1, 2].map(|i| word.get(at + i).copied().unwrap_or_default());
             let c = code_point([first, second, third]);
             if self.tables.letters.has([first, second]) || self.tables.copies.is_letter(first, c) {
                 let entry = self.tables.plane[c];
-                out.extend_from_slice(&entry.to_le_bytes()[..(entry >> LENGTH_SHIFT) as usize]);
+                // 16 bytes are written, whatever is kept.
+                out[len..len + 16].copy_from_slice(&entry.to_le_bytes());
+                len += (entry >> LENGTH_SHIFT) as usize;
                 at += Letters::len(first);
             } else {
-                out.push(first);
-                at += 1;
+                out[len] = first;
+                (at, len) = (at + 1, len + 1);
             }
         }
-        out
+        &out[..len]
+    }
+
+    /// Folds the letters of the word at the end if it has more than `most` bytes: some may be dropped. Returns its end.
+    pub fn fold_open(&self, word: Range<usize>, most: usize, folded: &mut Folded) -> usize {
+        if word.len() <= most {
+            return word.end;
+        }
+        let (long, mut out) = (folded.bytes[word.clone()].to_vec(), Vec::new());
+        let letters = self.fold_letters(&long, &mut out);
+        let end = word.start + letters.len();
+        folded.make_room(letters.len());
+        folded.bytes[word.start..end].copy_from_slice(letters);
+        end
     }
 
     fn fold_character(&self, text: &str, at: usize, folded: &mut Folded) -> usize {

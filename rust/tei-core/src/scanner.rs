@@ -21,7 +21,8 @@ const CHUNK: usize = 2 << 10;
 /// Receives the words of texts in order.
 pub trait Words {
     /// Whether words may be brief: what begins with an [`ideograph`](crate::folder::begins_ideograph) may be several of them, a word each,
-    /// and letters outside of ASCII stay as they are in the text, see [`Found::spelled`].
+    /// and letters outside of ASCII stay as they are in the text, see [`Found::spelled`], as do characters that are dropped:
+    /// a word of nothing else spells nothing.
     const BRIEF: bool = false;
     /// Whether words of one byte may come apart, see [`Found::each_single`].
     const APART: bool = false;
@@ -82,6 +83,7 @@ impl Scratch {
             plain: folded.is_plain(),
             letters: W::BRIEF.then_some(folder),
         });
+        let end = if open && W::BRIEF { folder.fold_open(tail..end, words.longest(), folded) } else { end };
         folded.keep(tail..end, words.longest());
         texts.clear();
     }
@@ -208,7 +210,7 @@ mod tests {
                 let word = str::from_utf8(found.spelled(i, &mut Vec::new())).expect("words are UTF-8").to_owned();
                 if found.is_run(i) {
                     self.0.extend(word.chars().map(String::from));
-                } else {
+                } else if !BRIEF || !word.is_empty() {
                     self.0.push(word);
                 }
             }

@@ -309,4 +309,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_word_of_many_bytes_may_have_few_letters() {
+        let encoder = encoder(true);
+        let marks = "\u{301}\u{323}\u{AD}".repeat(40);
+        for letters in [1, 39, 40, 41, 90] {
+            let text = format!("ab {} ba", format!("e{marks}").repeat(letters));
+            let (mut ids, mut ends) = (Vec::new(), Vec::new());
+            encoder.with_worker(|worker| encoder.encode(std::iter::once(text.as_str()), worker, &mut ids, &mut ends));
+            assert_eq!(ids, encoder.encode_aligned(&text).ids, "{letters} letters");
+        }
+    }
 }

@@ -42,7 +42,8 @@ fn copied(normalizer: Normalizer, c: u32, entry: u128) -> Copied {
     let bytes = entry.to_le_bytes();
     let Some(folded) = bytes[..15].get(..(entry >> LENGTH_SHIFT) as usize) else { return Copied::Not };
     match folded {
-        [] => Copied::Not,
+        // What is dropped parts no word.
+        [] => Copied::Letter,
         [b' ', own @ .., b' '] if char::from_u32(c).is_some_and(|c| c.encode_utf8(&mut [0; 4]).as_bytes() == own) => {
             Copied::Alone
         }
