@@ -1,13 +1,25 @@
 //! Large tables on huge pages: random access to a table of megabytes otherwise waits for the page tables, too.
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// The size of a huge page where it matters; elsewhere only an alignment.
 const PAGE: usize = 2 << 20;
 
+/// A value may be all zeros.
+///
+/// # Safety
+/// Zero bytes must be a value of the type.
+pub unsafe trait Zero: Copy {}
+
+// SAFETY: all integers may be zero.
+unsafe impl Zero for u64 {}
+// SAFETY: as of their items.
+unsafe impl<T: Zero, const N: usize> Zero for [T; N] {}
+
 /// A table of fixed length that lies on huge pages where the system grants them.
 pub struct Huge<T> {
+    start: NonNull<u8>,
     items: NonNull<T>,
     len: usize,
 }
@@ -17,19 +29,17 @@ unsafe impl<T: Send> Send for Huge<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Huge<T> {}
 
-impl<T: Copy> Huge<T> {
-    /// A table of `len` items (at least one), all equal to `item`.
+impl<T: Zero> Huge<T> {
+    /// A table of `len` items (at least one), all zero: the system makes them so when they are touched.
     #[must_use]
-    pub fn new(item: T, len: usize) -> Self {
+    pub fn zeros(len: usize) -> Self {
         let layout = Self::layout(len);
-        // SAFETY: the layout is not empty.
-        let Some(items) = NonNull::new(unsafe { alloc(layout) }.cast::<T>()) else { handle_alloc_error(layout) };
-        advise(items.as_ptr(), layout.size());
-        for i in 0..len {
-            // SAFETY: `len` items fit into the allocation.
-            unsafe { items.add(i).write(item) };
-        }
-        Self { items, len }
+        let Some(start) = NonNull::new(memory(layout)) else { handle_alloc_error(layout) };
+        let skipped = start.align_offset(Self::align(len));
+        // SAFETY: the layout has room for skipping so many bytes, which make the address one of items.
+        let items: NonNull<T> = unsafe { start.add(skipped) }.cast();
+        advise(items.as_ptr().cast_const(), len * size_of::<T>());
+        Self { start, items, len }
     }
 }
 
@@ -51,9 +61,40 @@ fn advise<T>(start: *const T, size: usize) {
 }
 
 impl<T> Huge<T> {
-    fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len.max(1) * size_of::<T>(), PAGE).unwrap_or(Layout::new::<T>())
+    /// What items begin at a multiple of.
+    fn align(len: usize) -> usize {
+        if len * size_of::<T>() < PAGE { align_of::<T>() } else { PAGE }
     }
+
+    /// With room to align within: whoever asks for zeros that are aligned gets memory that is written.
+    fn layout(len: usize) -> Layout {
+        Layout::from_size_align(len.max(1) * size_of::<T>() + Self::align(len), 1).unwrap_or(Layout::new::<T>())
+    }
+}
+
+/// Zeros, straight from the system if there are many: an allocator gives what was in use before, and writes all of it.
+fn memory(layout: Layout) -> *mut u8 {
+    #[cfg(unix)]
+    if layout.size() >= PAGE {
+        let (read, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: new memory, nobody else's.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), layout.size(), read, private, -1, 0) };
+        return if start == libc::MAP_FAILED { std::ptr::null_mut() } else { start.cast() };
+    }
+    // SAFETY: no layout of a table is empty.
+    unsafe { alloc_zeroed(layout) }
+}
+
+/// Gives back what [`memory`] gave for this layout.
+fn give_back(start: *mut u8, layout: Layout) {
+    #[cfg(unix)]
+    if layout.size() >= PAGE {
+        // SAFETY: mapped as a whole, with this size.
+        unsafe { libc::munmap(start.cast(), layout.size()) };
+        return;
+    }
+    // SAFETY: allocated with this layout.
+    unsafe { dealloc(start, layout) };
 }
 
 impl<T> Deref for Huge<T> {
@@ -82,8 +123,8 @@ impl<T> std::fmt::Debug for Huge<T> {
 
 impl<T> Drop for Huge<T> {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with the same layout; items are `Copy` and need no drop of their own.
-        unsafe { dealloc(self.items.as_ptr().cast(), Self::layout(self.len)) };
+        // Items are `Copy` and need no drop of their own.
+        give_back(self.start.as_ptr(), Self::layout(self.len));
     }
 }
 
@@ -93,8 +134,11 @@ mod tests {
 
     #[test]
     fn holds_what_is_written() {
-        let mut table = Huge::new(7_u64, 1_000);
-        table[999] = 3;
-        assert_eq!((table.len(), table[0], table[998], table[999]), (1_000, 7, 7, 3));
+        for len in [1, 1_000, 1_000_000] {
+            let mut table = Huge::<[u64; 2]>::zeros(len);
+            table[len - 1] = [3, 4];
+            assert_eq!(table.iter().flatten().sum::<u64>(), 7);
+            assert_eq!(table.as_ptr().addr() % Huge::<[u64; 2]>::align(len), 0);
+        }
     }
 }

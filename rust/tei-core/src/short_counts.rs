@@ -2,7 +2,7 @@
 //!
 //! Counting is 1.3 to 1.5 times as fast as with the 32,768 latest words in a small table before a large one of all, which
 //! finds a word by its number.
-use crate::huge::Huge;
+use crate::huge::{Huge, Zero};
 use crate::machine::prefetch;
 use crate::packed::PackedWord;
 use crate::seed;
@@ -26,7 +26,8 @@ struct Line {
 }
 
 /// No word packs to zero.
-const EMPTY: Line = Line { words: [0; SLOTS], counts: [0; SLOTS] };
+// SAFETY: of integers only.
+unsafe impl Zero for Line {}
 
 /// Where a word is looked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +55,7 @@ impl Default for ShortCounts {
 impl ShortCounts {
     fn with_lines(count: usize) -> Self {
         let seeds = [seed() | 1, seed().rotate_left(32)];
-        Self { lines: Huge::new(EMPTY, count), shift: 64 - count.ilog2(), len: 0, carried: Vec::new(), seeds }
+        Self { lines: Huge::zeros(count), shift: 64 - count.ilog2(), len: 0, carried: Vec::new(), seeds }
     }
 
     /// Makes room for so many words that may be new; places found before are void.

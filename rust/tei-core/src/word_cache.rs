@@ -5,7 +5,7 @@
 //! full of words that come once leaves the others where they are. What a slot holds never changes an output, only the time
 //! it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
-use crate::huge::Huge;
+use crate::huge::{Huge, Zero};
 use crate::machine::{Baseline, Machine, prefetch};
 use crate::packed::{PackedWord, Wide, fold};
 
@@ -35,6 +35,11 @@ struct Slot<const K: usize, const N: usize> {
     ids: Row<N>,
 }
 
+// SAFETY: of integers only, as slots are.
+unsafe impl Zero for Pair {}
+// SAFETY: as above.
+unsafe impl<const K: usize, const N: usize> Zero for Slot<K, N> {}
+
 /// The slots that a longer word may be in: the first for one that was met again.
 type Set<const K: usize, const N: usize> = [Slot<K, N>; 2];
 
@@ -57,9 +62,9 @@ impl WordCache {
     pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
         let pairs = 1 << (bits - 1);
         Self {
-            pairs: Huge::new(Pair { keys: [0; 2], ids: [[0; PLACES]; 2] }, pairs),
-            wide: Huge::new([Slot { key: [0; 4], ids: [0; 16] }; 2], (pairs * 5 / 16).max(1)),
-            long: Huge::new([Slot { key: [0; 8], ids: [0; 32] }; 2], (pairs / 32).max(1)),
+            pairs: Huge::zeros(pairs),
+            wide: Huge::zeros((pairs * 5 / 16).max(1)),
+            long: Huge::zeros((pairs / 32).max(1)),
             seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
             compact: vocab_size <= 1 << 16,
         }
