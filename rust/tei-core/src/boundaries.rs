@@ -1,7 +1,7 @@
 //! Where words begin and end in folded text, 64 bytes at a time, without a branch that depends on the text.
 //!
 //! Folded text (see `folder.rs`) has three kinds of byte: the blank, ASCII punctuation, and all others, which make up
-//! words. The kinds become bit masks, boundaries become bit arithmetic on them, and the positions of the bits become two
+//! words; other words that stand apart are marked. The kinds become bit masks, boundaries become bit arithmetic on them, and the positions of the bits become two
 //! lists. The widest instructions the machine has are chosen once, at run time.
 
 use crate::folder::Marks;

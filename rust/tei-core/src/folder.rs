@@ -1,10 +1,11 @@
 //! Text → folded text: BERT's normalization in one pass, with every separator made a blank.
 //!
 //! Folded text holds three kinds of byte: the blank, ASCII punctuation, and all others, which make up words; characters
-//! that are words of their own stand between blanks. On request it is brief: ideographs that follow each other stay together,
-//! and `letters.rs` says which characters stay as they are; whoever needs such a word as tokens spell it asks for that.
-//! ASCII and letters are copied 64 bytes at a time, every other character of the basic plane is one look-up, the rest goes
-//! through the folding table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
+//! that are words of their own stand between blanks. On request it is brief: letters stay as they are, ideographs that follow
+//! each other stay together, and words that stand apart without blanks are marked (`marks.rs`); whoever needs such a word as
+//! tokens spell it asks for that. Then most text of any script is copied, 64 bytes at a time: `letters.rs` and `copies.rs` say
+//! what can be. Otherwise only ASCII is, every other character of the basic plane is one look-up, and the rest goes through
+//! the folding table. `normalizer.rs` is the slow definition, and takes over where marks would have to change places.
 mod copies;
 mod folded;
 mod marks;
@@ -124,7 +125,8 @@ impl Folder {
         at
     }
 
-    /// Copies blocks as long as all their bytes are printable ASCII, or white space of that kind; with `brief`, or letters.
+    /// Copies blocks as long as all their bytes are printable ASCII, or white space of that kind; with `brief`, or what else
+    /// can be copied.
     #[inline(always)]
     fn copy_plain<M: Machine>(
         &self,
@@ -158,7 +160,7 @@ impl Folder {
         at
     }
 
-    /// Copies what else can be, too; `strange` are the bytes of the block at the end that no one copied yet.
+    /// Copies ideographs and what [`Copied`] says, too; returns which of the `strange` bytes of the last block remain.
     #[inline(always)]
     fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> u64 {
         let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return strange };

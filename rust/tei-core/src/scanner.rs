@@ -71,7 +71,7 @@ impl Scratch {
         } else {
             find::<M, false>(folded.bytes(), folded.marks(), last, found);
         }
-        let open = goes_on && folded.goes_on(end) && found.ends().last().is_some_and(|last| *last as usize == end);
+        let open = goes_on && folded.may_go_on(end) && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         words.take_on::<M>(Found {
             folded: folded.with_slack(),

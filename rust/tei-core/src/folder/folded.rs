@@ -43,11 +43,11 @@ impl Folded {
     /// Keeps only the bytes of a range, and of those only the first `most`.
     pub fn keep(&mut self, range: Range<usize>, most: usize) {
         let end = range.end.min(range.start.saturating_add(most));
+        self.marks.clear(self.len);
         self.bytes.copy_within(range.start..end, 0);
         self.len = end - range.start;
         self.open = self.len;
         (self.runs, self.plain) = (false, true);
-        self.marks.clear();
     }
 
     /// Whether what begins with an ideograph may be several of them.
@@ -71,11 +71,11 @@ impl Folded {
         &self.marks
     }
 
-    /// Whether the text ends within a word that may go on.
+    /// Whether a word that ends at `end` might go on there: no word does that stands apart.
     #[inline]
     #[must_use]
-    pub(crate) fn goes_on(&self, len: usize) -> bool {
-        len > 0 && !self.marks.is_apart(len - 1)
+    pub(crate) fn may_go_on(&self, end: usize) -> bool {
+        end > 0 && !self.marks.is_apart(end - 1)
     }
 
     /// Number of bytes that were kept.

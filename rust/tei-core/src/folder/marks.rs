@@ -40,15 +40,16 @@ impl Marks {
         self.any |= apart != 0;
     }
 
-    /// No bits, and room for those of so many bytes.
-    pub(super) fn clear(&mut self) {
+    /// Takes all bits away; they are of the first `bytes`.
+    pub(super) fn clear(&mut self, bytes: usize) {
         if self.any {
-            self.apart.fill(0);
-            self.first.fill(0);
+            self.apart[..=bytes / 64].fill(0);
+            self.first[..=bytes / 64].fill(0);
             self.any = false;
         }
     }
 
+    /// Room for the bits of so many bytes, and of a block behind them.
     pub(super) fn make_room(&mut self, bytes: usize) {
         self.apart.resize(bytes / 64 + 2, 0);
         self.first.resize(bytes / 64 + 2, 0);
