@@ -40,6 +40,21 @@ def _count(path: str, _size: int) -> Callable[[], object]:
     return lambda: tei.count_words(texts, threads=1)
 
 
+def _encode(path: str, _size: int) -> Callable[[], object]:
+    from nanotoken import Tokenizer
+
+    from tei.demo import model_directory
+
+    tokenizer, texts = Tokenizer(str(model_directory() / "tokenizer.json")), list(_lines(path))
+
+    def encode() -> object:
+        return tokenizer.encode_batch(texts, add_special_tokens=False, parallel=False)
+
+    # Its speed is known with all words in its cache.
+    encode()
+    return encode
+
+
 def _gigabpe(path: str, size: int) -> Callable[[], object]:
     import gigabpe
 
@@ -92,6 +107,7 @@ TRAINERS: dict[str, Callable[[str, int], Callable[[], object]]] = {
     "whole merges": lambda path, size: _tei(path, size, quality=False, split_ideographs=False),
     "whole tei": lambda path, size: _tei(path, size, split_ideographs=False),
     "count": _count,
+    "nanotoken": _encode,
     "gigabpe": _gigabpe,
     "rustbpe": _rustbpe,
     "tokenizers": _tokenizers,

@@ -12,9 +12,7 @@ const PAGE: usize = 2 << 20;
 /// Zero bytes must be a value of the type.
 pub unsafe trait Zero: Copy {}
 
-// SAFETY: all integers may be zero.
-unsafe impl Zero for u64 {}
-// SAFETY: as of their items.
+// SAFETY: zero items are zero bytes.
 unsafe impl<T: Zero, const N: usize> Zero for [T; N] {}
 
 /// A table of fixed length that lies on huge pages where the system grants them.
@@ -131,6 +129,9 @@ impl<T> Drop for Huge<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // SAFETY: integers may be zero.
+    unsafe impl Zero for u64 {}
 
     #[test]
     fn holds_what_is_written() {
