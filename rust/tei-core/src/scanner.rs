@@ -20,9 +20,9 @@ const CHUNK: usize = 2 << 10;
 
 /// Receives the words of texts in order.
 pub trait Words {
-    /// Whether words may be brief: what begins with an [`ideograph`](crate::folder::begins_ideograph) may be several of them, a word each,
-    /// and letters outside of ASCII stay as they are in the text, see [`Found::spelled`], as do characters that are dropped:
-    /// a word of nothing else spells nothing.
+    /// Whether words may be brief: what begins with an [`ideograph`](crate::folder::begins_ideograph) may be several of
+    /// them, a word each. Letters outside of ASCII stay as they are in the text, see [`Found::spelled`], as do characters
+    /// that are dropped: a word of nothing else spells nothing.
     const BRIEF: bool = false;
     /// Whether words of one byte may come apart, see [`Found::each_single`].
     const APART: bool = false;
