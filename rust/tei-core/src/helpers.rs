@@ -1,7 +1,7 @@
 //! Threads that wait a while for the next call: calls of 230 KB take a tenth less time than with threads started for each.
 //!
 //! Looking out for work awake, for 100 µs, was tried: where processors are shared it takes three times as long. Threads
-//! that nobody needed for [`PATIENCE`] end, so that a program that forks later has no other threads; and those of a
+//! that nobody needed for `PATIENCE` end, so that a program that forks later has no other threads; and those of a
 //! parent process are forgotten after a fork.
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
