@@ -32,7 +32,7 @@ impl PackedWord {
     #[must_use]
     pub fn read(text: &[u8], at: usize, len: usize) -> Option<Self> {
         let block: &[u8; 16] = text.get(at..at + 16)?.first_chunk()?;
-        if !(1..=MAX_PACKED).contains(&len) {
+        if len.wrapping_sub(1) >= MAX_PACKED {
             return None;
         }
         // In halves: compilers put a whole number together in a vector, and take it apart again to hash it.
