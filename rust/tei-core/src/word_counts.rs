@@ -105,6 +105,16 @@ impl WordCounts {
         self.counts.push(count);
     }
 
+    /// Adds the word of the first `len` bytes of a block, without the call that copying a number of them takes.
+    #[inline]
+    fn push_short(&mut self, block: [u8; 16], len: usize, count: u64) {
+        let end = self.bytes.len() + len;
+        self.bytes.extend_from_slice(&block);
+        self.bytes.truncate(end);
+        self.ends.push(end);
+        self.counts.push(count);
+    }
+
     /// Adds occurrences of the word of a number; a count stays at [`u64::MAX`] once it is there.
     #[inline]
     pub(crate) fn add_at(&mut self, number: u32, count: u64) {

@@ -3,16 +3,18 @@ use std::cmp::Ordering;
 use std::convert::Infallible;
 
 use super::WordCounts;
+use crate::huge::{Huge, Zero};
 use crate::packed::{MAX_PACKED, PackedWord};
 use crate::short_counts::ShortCounts;
 
 /// Distinct words with their counts, not in order yet.
 pub(crate) struct Unordered<'w> {
     words: &'w WordCounts,
-    entries: Vec<Entry>,
+    entries: Huge<Entry>,
 }
 
 /// A word: most are told apart by what is at hand here.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     count: u64,
     /// As [`PackedWord::order`]; of a longer word its first bytes, and behind them what is no length of a short one.
@@ -21,15 +23,18 @@ struct Entry {
     number: u32,
 }
 
+// SAFETY: of integers only.
+unsafe impl Zero for Entry {}
+
 impl<'w> Unordered<'w> {
     /// The words of `words`, and those of `others`.
     pub fn new(words: &'w WordCounts, others: Option<&ShortCounts>) -> Self {
         let entry = |count, order: u128, number| Entry { count, order: [(order >> 64) as u64, order as u64], number };
         let of_bytes = |(number, &count)| entry(count, order(words.bytes(number as usize)), number);
-        let mut entries = Vec::with_capacity(words.len() + others.map_or(0, ShortCounts::len));
-        entries.extend((0..).zip(&words.counts).map(of_bytes));
-        let others = others.into_iter().flat_map(ShortCounts::iter);
-        entries.extend(others.map(|(word, count)| entry(count, word.order(), 0)));
+        let long = (0..).zip(&words.counts).map(of_bytes);
+        let short = others.into_iter().flat_map(ShortCounts::iter).map(|(word, count)| entry(count, word.order(), 0));
+        let mut entries = Huge::zeros(words.len() + others.map_or(0, ShortCounts::len));
+        entries.iter_mut().zip(long.chain(short)).for_each(|(at, entry)| *at = entry);
         Self { words, entries }
     }
 
@@ -42,10 +47,15 @@ impl<'w> Unordered<'w> {
         let (mut sorted, mut size) = (WordCounts::default(), 0);
         self.each(|word, _| size += word.len());
         // Just what is needed: growing would be most of all memory that is in use at the end of counting.
-        sorted.bytes.reserve_exact(size);
+        sorted.bytes.reserve_exact(size + MAX_PACKED + 1);
         sorted.ends.reserve_exact(self.entries.len());
         sorted.counts.reserve_exact(self.entries.len());
-        self.each(|word, count| sorted.push(word, count));
+        for entry in &*self.entries {
+            match entry.short() {
+                Some((block, len)) => sorted.push_short(block, len, entry.count),
+                None => sorted.push(words.bytes(entry.number as usize), entry.count),
+            }
+        }
         sorted
     }
 
@@ -66,16 +76,21 @@ impl<'w> Unordered<'w> {
 
     /// The same, up to an error.
     pub fn try_each<E>(&self, mut visit: impl FnMut(&[u8], u64) -> Result<(), E>) -> Result<(), E> {
-        self.entries.iter().try_for_each(|entry| {
-            let short = entry.order.map(u64::to_be_bytes);
-            let short =
-                short.as_flattened().get(..usize::from(entry.order[1] as u8)).filter(|short| short.len() <= MAX_PACKED);
-            visit(short.unwrap_or_else(|| self.words.bytes(entry.number as usize)), entry.count)
+        self.entries.iter().try_for_each(|entry| match entry.short() {
+            Some((block, len)) => visit(&block[..len], entry.count),
+            None => visit(self.words.bytes(entry.number as usize), entry.count),
         })
     }
 }
 
 impl Entry {
+    /// The bytes of a word that packs, and how many they are.
+    #[inline]
+    fn short(&self) -> Option<([u8; 16], usize)> {
+        let (order, len) = (u128::from(self.order[0]) << 64 | u128::from(self.order[1]), self.order[1] as u8);
+        (usize::from(len) <= MAX_PACKED).then_some((order.to_be_bytes(), len.into()))
+    }
+
     #[inline]
     fn by_bytes(&self, other: &Self, words: &WordCounts) -> Ordering {
         let bytes = |entry: &Self| words.bytes(entry.number as usize);
