@@ -92,22 +92,26 @@ impl ShortCounts {
         Place(place as u32)
     }
 
-    /// Counts a word if it is the first of its line, which it is as a rule; otherwise [`ShortCounts::count_slowly`] does.
+    /// Counts a word if it is the first of its line, which it is as a rule; if not, [`ShortCounts::count_slowly`] must.
     #[inline(always)]
     #[must_use]
     pub fn count(&mut self, word: PackedWord, place: Place) -> bool {
         let line = &mut self.lines[place.0 as usize];
-        if line.words[0] != word.bits() {
-            return false;
+        let is_first = line.words[0] == word.bits();
+        if is_first {
+            line.counts[0] = line.counts[0].wrapping_add(1);
         }
-        let sum = line.counts[0].checked_add(1);
-        line.counts[0] = sum.unwrap_or(u32::MAX);
-        sum.is_some()
+        is_first && line.counts[0] > 0
     }
 
-    /// Counts a word.
+    /// Counts what [`ShortCounts::count`] has just not counted.
     pub fn count_slowly(&mut self, word: PackedWord, place: Place) {
-        self.add_at(word.bits(), place, 1);
+        if self.lines[place.0 as usize].words[0] == word.bits() {
+            // Counted, but up to zero.
+            self.carried.push(word.bits());
+        } else {
+            self.add_at(word.bits(), place, 1);
+        }
     }
 
     /// Adds all that another one holds.

@@ -123,18 +123,15 @@ impl Part {
     #[inline(always)]
     fn count_all(&mut self, found: Found<'_>) {
         found.each_single::<LANES>(|byte, lane| self.singles[usize::from(byte) % 128][lane] += 1);
-        let found = found.even();
         self.make_room(found.len());
         let Self { short, waiting, long, .. } = self;
-        for first in (0..found.len()).step_by(WAITING) {
-            for (waiting, i) in waiting.iter_mut().zip(first..found.len()) {
-                let Some(word) = found.packed(i) else {
+        for found in found.parts(WAITING) {
+            for (i, waiting) in (0..found.len()).zip(&mut *waiting) {
+                if let Some(word) = found.packed(i) {
+                    let (word, place) = std::mem::replace(waiting, (word, short.prefetch(word)));
+                    count(short, word, place);
+                } else {
                     count_long(long, found.bytes(i));
-                    continue;
-                };
-                let (word, place) = std::mem::replace(waiting, (word, short.prefetch(word)));
-                if !short.count(word, place) {
-                    count_slowly(short, word, place);
                 }
             }
         }
@@ -153,8 +150,15 @@ impl Part {
     #[inline(never)]
     fn count_waiting(&mut self) {
         for (word, place) in &mut self.waiting {
-            count_slowly(&mut self.short, std::mem::replace(word, PackedWord::LONG), *place);
+            count(&mut self.short, std::mem::replace(word, PackedWord::LONG), *place);
         }
+    }
+}
+
+#[inline(always)]
+fn count(short: &mut ShortCounts, word: PackedWord, place: Place) {
+    if !short.count(word, place) {
+        count_slowly(short, word, place);
     }
 }
 

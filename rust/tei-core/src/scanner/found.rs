@@ -38,6 +38,13 @@ impl<'a> Found<'a> {
         Self { ends: &self.ends[..self.starts.len()], ..self }
     }
 
+    /// So many words at a time, without the ends of texts.
+    #[inline(always)]
+    pub fn parts(self, words: usize) -> impl Iterator<Item = Self> {
+        let parts = self.starts.chunks(words).zip(self.ends.chunks(words));
+        parts.map(move |(starts, ends)| Self { starts, ends, texts: &[], ..self }.even())
+    }
+
     /// Number of words.
     #[inline(always)]
     #[must_use]
