@@ -62,9 +62,12 @@ impl<'py> Texts<'py> {
 
     /// The bytes of all texts, if some are not UTF-8.
     pub fn broken(&self) -> Option<Vec<&[u8]>> {
+        if self.broken.is_empty() {
+            return None;
+        }
         let mut all: Vec<&[u8]> = self.items.iter().map(|text| text.as_bytes()).collect();
         self.broken.iter().for_each(|(index, bytes)| all[*index] = bytes);
-        (!self.broken.is_empty()).then_some(all)
+        Some(all)
     }
 
     /// All that is needed of them while other threads of Python run.
