@@ -1,9 +1,9 @@
 //! Words already encoded: fixed tables of slots, two of 32 bytes to a cache line, and larger ones for longer words.
 //!
 //! A word of more ids than its slot has room for leaves a mark there, and its ids in the next larger table.
-//! A slot never grows or locks. What is new takes a free slot, or else the one of a word that was not met again, so text
-//! full of words that come once leaves the others where they are. What a slot holds never changes an output, only the time
-//! it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
+//! A slot never grows or locks. What is new takes a free slot, or else, now and then, the one of a word that was not met
+//! again, so text full of words that come once leaves the others where they are. What a slot holds never changes an output,
+//! only the time it takes. The hash seed is drawn for each process, so no text can be made to collide on purpose.
 use crate::TokenId;
 use crate::huge::{Huge, Zero};
 use crate::machine::{Baseline, Machine, prefetch};
@@ -11,6 +11,10 @@ use crate::packed::{PackedWord, Wide, fold};
 
 /// Places of a row that is written for a short word, and the greatest number of ids is one less.
 pub const PLACES: usize = 8;
+
+/// Where no slot is free, one new word in so many takes that of another: of more words than there are slots, a fifth less are
+/// then matched anew than if each did, and no fewer if only one in eight does.
+const ONE_IN: u32 = 4;
 
 /// Ids of a word, as a slot holds them: of 16 bits each if all ids of the vocabulary fit into those, else of 32, one after
 /// the other; their number comes last.
@@ -43,6 +47,17 @@ unsafe impl<const K: usize, const N: usize> Zero for Slot<K, N> {}
 /// The slots that a longer word may be in: the first for one that was met again.
 type Set<const K: usize, const N: usize> = [Slot<K, N>; 2];
 
+/// Whose turn it is to take a slot that is not free.
+#[derive(Debug)]
+struct Turns(u32);
+
+impl Turns {
+    fn next(&mut self) -> bool {
+        self.0 = (self.0 + 1) % ONE_IN;
+        self.0 == 1
+    }
+}
+
 /// A cache from words to their ids.
 #[derive(Debug)]
 pub struct WordCache {
@@ -53,20 +68,22 @@ pub struct WordCache {
     seeds: [u64; 2],
     /// Whether an id has 16 bits.
     compact: bool,
+    turns: Turns,
 }
 
 impl WordCache {
-    /// A cache of 2 to the power of `bits` slots of 32 bytes, 5/16 as many of 64, and 1/32 as many of 128, hashed with
+    /// A cache of 2 to the power of `bits` slots of 32 bytes, 11/32 as many of 64, and 1/16 as many of 128, hashed with
     /// `seed`, for ids below `vocab_size`.
     #[must_use]
     pub fn new(bits: u32, seed: u64, vocab_size: usize) -> Self {
         let pairs = 1 << (bits - 1);
         Self {
             pairs: Huge::zeros(pairs),
-            wide: Huge::zeros((pairs * 5 / 16).max(1)),
-            long: Huge::zeros((pairs / 32).max(1)),
+            wide: Huge::zeros((pairs * 11 / 32).max(1)),
+            long: Huge::zeros((pairs / 16).max(1)),
             seeds: [seed | 1, seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15],
             compact: vocab_size <= 1 << 16,
+            turns: Turns(0),
         }
     }
 
@@ -149,8 +166,10 @@ impl WordCache {
         }
         let places = [place as usize, self.neighbour(place)];
         let free = |pair: &usize| self.pairs[*pair].keys.iter().position(|key| *key == 0).map(|slot| (*pair, slot));
-        let (pair, slot) = places.iter().find_map(free).unwrap_or((places[1], 1));
-        self.pairs[pair].set(slot, row.map_or((word.mark(), [0; PLACES]), |row| (word.bits(), row)));
+        let last = (places[1], 1);
+        if let Some((pair, slot)) = places.iter().find_map(free).or_else(|| self.turns.next().then_some(last)) {
+            self.pairs[pair].set(slot, row.map_or((word.mark(), [0; PLACES]), |row| (word.bits(), row)));
+        }
         row.is_some()
     }
 
@@ -158,11 +177,8 @@ impl WordCache {
     pub fn insert_wide(&mut self, word: Wide<4>, place: u32, ids: &[TokenId]) -> bool {
         let row = pack(ids, self.compact);
         if row.is_some() || !self.is_marked_wide(word, place) {
-            remember(
-                &mut self.wide[place as usize],
-                if row.is_some() { word } else { word.mark() },
-                row.unwrap_or_default(),
-            );
+            let key = if row.is_some() { word } else { word.mark() };
+            remember(&mut self.wide[place as usize], key, row.unwrap_or_default(), &mut self.turns);
         }
         row.is_some()
     }
@@ -170,7 +186,7 @@ impl WordCache {
     /// Remembers a still longer word, if its ids fit.
     pub fn insert_long(&mut self, word: Wide<8>, place: u32, ids: &[TokenId]) {
         if let Some(row) = pack(ids, self.compact) {
-            remember(&mut self.long[place as usize], word, row);
+            remember(&mut self.long[place as usize], word, row, &mut self.turns);
         }
     }
 }
@@ -219,12 +235,14 @@ impl Pairs<'_> {
 /// A row of ids, if they fit.
 fn pack<const N: usize>(ids: &[TokenId], compact: bool) -> Option<Row<N>> {
     let mut row = [0; N];
-    let width = if compact { 1 } else { 2 };
-    if ids.len() * width >= N {
+    if ids.len() * if compact { 1 } else { 2 } >= N {
         return None;
     }
-    for (places, id) in row.chunks_exact_mut(width).zip(ids) {
-        places.iter_mut().zip([*id as u16, (*id >> 16) as u16]).for_each(|(place, part)| *place = part);
+    if compact {
+        row.iter_mut().zip(ids).for_each(|(place, id)| *place = *id as u16);
+    } else {
+        let places = row.as_chunks_mut().0;
+        places.iter_mut().zip(ids).for_each(|(place, id)| *place = [*id as u16, (*id >> 16) as u16]);
     }
     row[N - 1] = ids.len() as u16;
     Some(row)
@@ -262,10 +280,12 @@ fn known<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, com
     Some(unpack_any(&set[0].ids, compact))
 }
 
-/// Puts a word into the slot of one that was not met again.
-fn remember<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, ids: Row<N>) {
-    let slot = usize::from(set[0].key[0] != 0);
-    set[slot] = Slot { key: word.bits(), ids };
+/// Puts a word into a free slot, or, if it is its turn, into that of one that was not met again.
+fn remember<const K: usize, const N: usize>(set: &mut Set<K, N>, word: Wide<K>, ids: Row<N>, turns: &mut Turns) {
+    let free = set.iter().position(|slot| slot.key == [0; K]);
+    if let Some(slot) = free.or_else(|| turns.next().then_some(1)) {
+        set[slot] = Slot { key: word.bits(), ids };
+    }
 }
 
 #[inline(always)]
@@ -303,6 +323,10 @@ mod tests {
         assert_eq!(cache.recall(word("c"), 0), None, "the last new word took its slot");
         assert_eq!(ids(cache.recall(word("e"), 0)), Some(vec![5]));
         assert_eq!(["e", "a", "b"].map(|text| get(&cache, text)), [Some(vec![5]), Some(vec![1]), None]);
+        for _ in 1..ONE_IN {
+            cache.insert(word("f"), 0, &[6]);
+            assert_eq!(cache.recall(word("f"), 0), None, "it was not its turn");
+        }
         cache.insert(word("f"), 0, &[6]);
         assert_eq!(["b", "d", "f"].map(|text| ids(cache.recall(word(text), 0))), [None, Some(vec![4]), Some(vec![6])]);
     }
@@ -314,6 +338,7 @@ mod tests {
         assert!(cache.insert_wide(a, 0, &[1]) && cache.insert_wide(b, 0, &[2]));
         assert_eq!([a, b].map(|word| ids(cache.get_wide(word, 0))), [Some(vec![1]), Some(vec![2])]);
         assert!(cache.insert_wide(c, 0, &[3]));
+        assert!(cache.insert_wide(a, 0, &[1]), "its ids fit, if it is not its turn");
         assert_eq!([a, b, c].map(|word| ids(cache.get_wide(word, 0))), [None, Some(vec![2]), Some(vec![3])]);
     }
 
