@@ -4,30 +4,36 @@
 //! names its parent. Whole vocabularies are placed node by node from sorted keys; single tokens come and go in place, so
 //! growing or trimming a vocabulary never rebuilds it.
 mod bits;
+mod keys;
 
 use self::bits::{BLOCK, Bits, first_fit, has_room, ones, set};
+pub(crate) use self::keys::Key;
+use self::keys::{groups, sorted};
 use crate::TokenId;
 use crate::vocabulary::{Position, Vocabulary};
 
 const FREE: u32 = u32::MAX;
-const NO_PARENT: u32 = u32::MAX - 1;
-const NONE: TokenId = TokenId::MAX;
+const NO_PARENT: u32 = FREE - 1;
+/// Set in the number of its parent where a token ends.
+const END: u32 = 1 << 31;
 /// How many blocks with room are tried before a new one is opened; more pack tighter and build slower.
 const TRIED_BLOCKS: usize = 16;
 
+/// What a step of a walk reads. Ids are apart, since most steps need none: each step waits for memory.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     base: u32,
     parent: u32,
-    id: TokenId,
 }
 
-const EMPTY: Node = Node { base: 0, parent: FREE, id: NONE };
+const EMPTY: Node = Node { base: 0, parent: FREE };
 
 /// Longest-prefix match over a set of tokens.
 #[derive(Clone, Debug)]
 pub struct Trie {
     nodes: Vec<Node>,
+    /// The token that ends at each node, if one does.
+    ids: Vec<TokenId>,
     /// Free nodes of each block.
     free: Vec<Bits>,
     /// Blocks that still have free nodes; the newest are tried first.
@@ -37,9 +43,6 @@ pub struct Trie {
     /// Number of the root where words go on; that of their beginning, 0, if there is one position class.
     later: u32,
 }
-
-/// A key to place: its bytes and its id.
-pub(crate) type Key<'t> = (&'t [u8], TokenId);
 
 impl Trie {
     /// The trie of a whole vocabulary.
@@ -60,8 +63,7 @@ impl Trie {
         for (root, keys) in (0..).zip(keys) {
             trie.place(root, &sorted(keys));
         }
-        trie.nodes.shrink_to_fit();
-        trie
+        trie.shrunk()
     }
 
     /// The trie of byte strings with their ids, all of one position class.
@@ -69,14 +71,20 @@ impl Trie {
     pub fn of_bytes<'t>(keys: impl Iterator<Item = (&'t [u8], TokenId)>) -> Self {
         let mut trie = Self { later: 0, ..Self::empty() };
         trie.place(0, &sorted(&keys.collect::<Vec<_>>()));
-        trie.nodes.shrink_to_fit();
-        trie
+        trie.shrunk()
+    }
+
+    fn shrunk(mut self) -> Self {
+        self.nodes.shrink_to_fit();
+        self.ids.shrink_to_fit();
+        self
     }
 
     /// A trie without tokens.
     #[must_use]
     pub fn empty() -> Self {
-        let mut trie = Self { nodes: Vec::new(), free: Vec::new(), open: Vec::new(), prefix: Box::default(), later: 1 };
+        let (nodes, ids, free, open) = Default::default();
+        let mut trie = Self { nodes, ids, free, open, prefix: Box::default(), later: 1 };
         trie.open_block();
         trie.take(0, NO_PARENT);
         trie.take(1, NO_PARENT);
@@ -86,7 +94,8 @@ impl Trie {
     /// Bytes of memory it holds.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * size_of::<Bits>() + self.open.capacity() * 4
+        let nodes = self.nodes.capacity() * size_of::<Node>() + self.ids.capacity() * size_of::<TokenId>();
+        nodes + self.free.capacity() * size_of::<Bits>() + self.open.capacity() * 4
     }
 
     /// The longest token that `bytes` begins with, and its length.
@@ -115,16 +124,16 @@ impl Trie {
         let (mut at, mut best) = (self.root(position), None);
         for (i, &byte) in bytes.iter().enumerate() {
             let child = self.nodes[at as usize].base ^ u32::from(byte);
-            let node = self.nodes[child as usize];
-            if node.parent != at {
+            let differs = self.nodes[child as usize].parent ^ at;
+            if differs & !END != 0 {
                 break;
             }
-            if node.id != NONE {
-                best = Some((node.id, i + 1));
+            if differs == END {
+                best = Some((child, i + 1));
             }
             at = child;
         }
-        best
+        best.map(|(node, len)| (self.ids[node as usize], len))
     }
 
     /// Length of the prefix of continuation tokens.
@@ -163,20 +172,21 @@ impl Trie {
         let end = surface
             .iter()
             .fold(self.root(position), |at, &byte| self.child(at, byte).unwrap_or_else(|| self.add(at, byte)));
-        self.nodes[end as usize].id = id;
+        self.end(end, id);
     }
 
     /// Takes a token away; its nodes stay, and cost nothing but their memory.
     pub fn remove(&mut self, position: Position, surface: &[u8]) {
         if let Some(end) = self.node(position, surface) {
-            self.nodes[end as usize].id = NONE;
+            self.nodes[end as usize].parent &= !END;
         }
     }
 
     /// The token that spells just this.
     #[must_use]
     pub fn get(&self, position: Position, surface: &[u8]) -> Option<TokenId> {
-        self.node(position, surface).map(|end| self.nodes[end as usize].id).filter(|&id| id != NONE)
+        let node = self.node(position, surface).filter(|node| self.nodes[*node as usize].parent & END != 0);
+        node.map(|node| self.ids[node as usize])
     }
 
     fn node(&self, position: Position, surface: &[u8]) -> Option<u32> {
@@ -191,7 +201,18 @@ impl Trie {
 
     fn child(&self, at: u32, byte: u8) -> Option<u32> {
         let child = self.nodes[at as usize].base ^ u32::from(byte);
-        (self.nodes[child as usize].parent == at).then_some(child)
+        self.is_child(child, at).then_some(child)
+    }
+
+    #[inline(always)]
+    fn is_child(&self, node: u32, parent: u32) -> bool {
+        self.nodes[node as usize].parent & !END == parent
+    }
+
+    /// A token ends at a node.
+    fn end(&mut self, node: u32, id: TokenId) {
+        self.nodes[node as usize].parent |= END;
+        self.ids[node as usize] = id;
     }
 
     /// Places sorted keys below a node, all of which begin with what leads there.
@@ -200,7 +221,7 @@ impl Trie {
         while let Some((at, depth, range)) = todo.pop() {
             let longer = keys[range.clone()].partition_point(|(key, _)| key.len() <= depth);
             if longer > 0 && depth > 0 {
-                self.nodes[at as usize].id = keys[range.start].1;
+                self.end(at, keys[range.start].1);
             }
             let longer = range.start + longer..range.end;
             let mut labels = Bits::default();
@@ -242,7 +263,7 @@ impl Trie {
     fn labels(&self, at: u32) -> Bits {
         let base = self.nodes[at as usize].base;
         let mut labels = Bits::default();
-        for label in (0..BLOCK).filter(|label| self.nodes[(base ^ label) as usize].parent == at) {
+        for label in (0..BLOCK).filter(|label| self.is_child(base ^ label, at)) {
             set(&mut labels, label);
         }
         labels
@@ -251,9 +272,11 @@ impl Trie {
     fn relocate(&mut self, from: u32, to: u32, parent: u32) {
         self.take(to, parent);
         self.nodes[to as usize] = self.nodes[from as usize];
+        self.ids[to as usize] = self.ids[from as usize];
         for label in ones(&self.labels(from)) {
             let child = self.nodes[from as usize].base ^ label;
-            self.nodes[child as usize].parent = to;
+            let parent = &mut self.nodes[child as usize].parent;
+            *parent = to | *parent & END;
         }
         self.release(from);
     }
@@ -272,6 +295,7 @@ impl Trie {
     fn open_block(&mut self) -> u32 {
         let block = self.free.len() as u32;
         self.nodes.resize(self.nodes.len() + BLOCK as usize, EMPTY);
+        self.ids.resize(self.nodes.len(), 0);
         self.free.push([u64::MAX; 4]);
         self.open.push(block);
         block
@@ -290,34 +314,6 @@ impl Trie {
         self.nodes[node as usize] = EMPTY;
         self.free[block as usize][(node % BLOCK / 64) as usize] |= 1 << (node % 64);
     }
-}
-
-fn sorted<'t>(keys: &[Key<'t>]) -> Vec<Key<'t>> {
-    let mut sorted: Vec<_> = keys.iter().map(|&(bytes, id)| (prefix(bytes), bytes, id)).collect();
-    sorted.sort_unstable();
-    sorted.into_iter().map(|(_, bytes, id)| (bytes, id)).collect()
-}
-
-/// The first bytes as a number that orders like them, so that sorting seldom has to follow a pointer.
-fn prefix(bytes: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let len = bytes.len().min(8);
-    first[..len].copy_from_slice(&bytes[..len]);
-    u64::from_be_bytes(first)
-}
-
-/// The runs of sorted keys that share the byte at `depth`.
-fn groups<'k>(
-    keys: &'k [Key],
-    range: std::ops::Range<usize>,
-    depth: usize,
-) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + 'k {
-    let mut start = range.start;
-    keys[range].chunk_by(move |a, b| a.0[depth] == b.0[depth]).map(move |chunk| {
-        let run = start..start + chunk.len();
-        start = run.end;
-        (chunk[0].0[depth], run)
-    })
 }
 
 #[cfg(test)]
