@@ -179,10 +179,10 @@ impl ShortCounts {
         self.len == 0
     }
 
-    /// Bytes of memory it holds.
+    /// Bytes of memory that its words need; it holds twice as much at most, or 4 MiB.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.lines)
+    pub fn needed_bytes(&self) -> usize {
+        self.len * 5 / LOAD * size_of::<Line>()
     }
 }
 

@@ -63,7 +63,7 @@ impl Tally {
         fold_units(texts, threads, &mut self.parts, |part, texts| {
             encoder.with_worker(|worker| encoder.visit_words(prefetched(texts), worker, part));
         });
-        let bytes: usize = self.parts.iter().map(Part::heap_bytes).sum();
+        let bytes: usize = self.parts.iter().map(Part::needed_bytes).sum();
         if self.limit.is_some_and(|limit| bytes > limit / HEADROOM) { self.spill() } else { Ok(()) }
     }
 
@@ -108,8 +108,8 @@ impl Part {
         self
     }
 
-    fn heap_bytes(&self) -> usize {
-        self.short.heap_bytes() + self.long.heap_bytes()
+    fn needed_bytes(&self) -> usize {
+        self.short.needed_bytes() + self.long.heap_bytes()
     }
 
     /// What `order` makes of all words; the table of short ones is gone before it needs memory.
