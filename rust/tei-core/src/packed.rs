@@ -55,6 +55,13 @@ impl PackedWord {
         self.0
     }
 
+    /// Its first two bytes; the second is zero if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn first(self) -> [u8; 2] {
+        (self.0 as u16).to_le_bytes()
+    }
+
     /// The word of an integer that [`PackedWord::bits`] gave.
     #[inline]
     #[must_use]

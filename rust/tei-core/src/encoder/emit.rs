@@ -128,15 +128,18 @@ impl Asked {
         let (found, count, mut later) = (found.even(), found.len(), 0);
         let (keys, places, long) = (&mut self.keys[..count], &mut self.places[..count], &mut self.long[..count]);
         for i in 0..count {
-            if !PLAIN && found.is_run(i) {
+            match found.packed(i) {
+                // What begins a run is told by the packed word, which is at hand.
+                Some(word) if PLAIN || !found.begins_run(word) => {
+                    (keys[i], places[i]) = (word, pairs.prefetch::<PLAIN>(word));
+                }
+                None if PLAIN || !found.is_run(i) => {
+                    keys[i] = PackedWord::LONG;
+                    long[later] = i as u32;
+                    later += 1;
+                }
                 // Nothing to ask for: ids of ideographs are in a table.
-                (keys[i], places[i]) = (PackedWord::LONG, 0);
-            } else if let Some(word) = found.packed(i) {
-                (keys[i], places[i]) = (word, pairs.prefetch::<PLAIN>(word));
-            } else {
-                keys[i] = PackedWord::LONG;
-                long[later] = i as u32;
-                later += 1;
+                _ => (keys[i], places[i]) = (PackedWord::LONG, 0),
             }
         }
         later

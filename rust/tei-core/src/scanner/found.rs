@@ -96,6 +96,13 @@ impl<'a> Found<'a> {
         self.runs && self.folded[self.starts[i] as usize..].first_chunk().is_some_and(|utf8| begins_ideograph(*utf8))
     }
 
+    /// Whether a packed word is such a run.
+    #[inline(always)]
+    #[must_use]
+    pub fn begins_run(&self, word: PackedWord) -> bool {
+        self.runs && begins_ideograph(word.first())
+    }
+
     /// The `i`-th word as tokens spell it; `scratch` is what its letters are folded in.
     pub fn spelled<'s>(&self, i: usize, scratch: &'s mut Vec<u8>) -> &'s [u8]
     where
