@@ -109,7 +109,7 @@ impl Part {
     }
 
     fn needed_bytes(&self) -> usize {
-        self.short.needed_bytes() + self.long.heap_bytes()
+        size_of::<Self>() + self.short.needed_bytes() + self.long.heap_bytes()
     }
 
     /// What `order` makes of all words; the table of short ones is gone before it needs memory.
