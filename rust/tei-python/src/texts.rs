@@ -14,6 +14,8 @@ use crate::errors::raise;
 
 /// Objects are scattered in memory: so many before their turn they are asked for, which is 3 % of encoding.
 const AHEAD: usize = 16;
+/// Texts of a list that are taken together.
+const PART: usize = 1024;
 
 /// The texts of a batch, with all that they are borrowed from.
 #[derive(Default)]
@@ -21,7 +23,7 @@ pub struct Texts<'py> {
     /// Borrowed from the other fields, whose memory stays where it is until they are dropped.
     items: Vec<&'static str>,
     /// Strong references: a list may change as soon as other threads run. A tuple takes them faster than a loop does.
-    strings: Option<Bound<'py, PyTuple>>,
+    strings: Vec<Bound<'py, PyTuple>>,
     arrays: Vec<arrow::Array>,
     copies: Vec<Box<str>>,
     /// Texts that are not UTF-8, by index, if they are wanted; a placeholder stands among the items.
@@ -37,7 +39,11 @@ impl<'py> Texts<'py> {
     pub fn new(texts: &Bound<'py, PyAny>, lossless: bool) -> PyResult<Self> {
         let mut all = Self { lossless, ..Self::default() };
         if let Ok(list) = texts.cast::<PyList>() {
-            all.read_tuple(list.to_tuple())?;
+            all.items.reserve_exact(list.len());
+            // Part by part: a str is then still in a cache when it is read.
+            for first in (0..list.len()).step_by(PART) {
+                all.read_tuple(list.get_slice(first, first + PART).to_tuple())?;
+            }
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
             all.read_tuple(tuple.clone())?;
         } else if is_one_text(texts) {
@@ -76,8 +82,10 @@ impl<'py> Texts<'py> {
     }
 
     fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
-        self.items.reserve_exact(tuple.len());
-        let bytes = tuple.get_borrowed_item(0).is_ok_and(|first| first.is_instance_of::<PyBytes>());
+        let before = self.items.len();
+        self.items.reserve(tuple.len());
+        let first = self.strings.first().unwrap_or(&tuple).get_borrowed_item(0);
+        let bytes = first.is_ok_and(|first| first.is_instance_of::<PyBytes>());
         for (i, item) in tuple.iter_borrowed().enumerate() {
             // Past the end, Python would make an error for nothing.
             if i + AHEAD < tuple.len()
@@ -86,12 +94,13 @@ impl<'py> Texts<'py> {
                 // Where a str says whether it is ASCII, often in another cache line than its number of references.
                 prefetch(later.as_ptr(), 32);
             }
-            let text = if bytes { self.bytes_text(i, &item)? } else { self.str_text(i, &item)? };
+            let index = before + i;
+            let text = if bytes { self.bytes_text(index, &item)? } else { self.str_text(index, &item)? };
             // SAFETY: the object is kept alive by the tuple, a copy by its box.
             let text = unsafe { forever(text) };
             self.items.push(text);
         }
-        self.strings = Some(tuple);
+        self.strings.push(tuple);
         Ok(())
     }
 
