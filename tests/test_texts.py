@@ -78,6 +78,20 @@ def test_every_container_gives_the_same_ids(tok: tei.Tokenizer, kind: str, texts
     assert np.array_equal(got.row_offsets, want.row_offsets)
 
 
+@pytest.mark.parametrize("kind", ["tuple", "bytes", "large_string"])
+def test_long_lists_give_the_same_ids(tok: tei.Tokenizer, kind: str) -> None:
+    texts = TEXTS * 700
+    want, got = tok.encode_batch(CONTAINERS[kind](texts)), tok.encode_batch(texts)
+    assert np.array_equal(got.ids, want.ids)
+    assert np.array_equal(got.row_offsets, want.row_offsets)
+
+
+def test_long_lists_keep_what_is_not_utf8() -> None:
+    tok = tei.Tokenizer.train(["ab"], 256, scheme=tei.Scheme.bytes())
+    texts = [b"a\xff", b"b"] * 1500
+    assert [tok.decode_bytes(row) for row in tok.encode_batch(texts)] == texts
+
+
 @pytest.mark.parametrize(
     ("texts", "error", "match"),
     [
@@ -86,6 +100,9 @@ def test_every_container_gives_the_same_ids(tok: tei.Tokenizer, kind: str, texts
         ([b"a", "b"], tei.InvalidInputError, r"texts\[1\] is <class 'str'>, not bytes as the first: "),
         ([b"a", b"bc\xff"], tei.EncodingError, r"texts\[1\] is not UTF-8: byte 0xff at offset 2: "),
         ([b"a", b"b\xe4\xb8"], tei.EncodingError, r"texts\[1\] is not UTF-8: byte 0xe4 at offset 1: "),
+        # Long lists are taken part by part.
+        (["a"] * 2500 + [3], tei.InvalidInputError, r"texts\[2500\] is <class 'int'>, not str: "),
+        ([b"a"] * 2500 + ["a"], tei.InvalidInputError, r"texts\[2500\] is <class 'str'>, not bytes as the first: "),
         (np.array(["a", None]), tei.InvalidInputError, r"texts\[1\] is <class 'NoneType'>, not str"),
         (np.array([b"a", b"\xfe"]), tei.EncodingError, r"texts\[1\] is not UTF-8: byte 0xfe at offset 0"),
         (np.array([97, 0x110000], "u4").view("U1"), tei.EncodingError, r"texts\[1\] holds 0x110000 at character 0"),
