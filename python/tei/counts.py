@@ -180,9 +180,9 @@ def count_words(
         scheme: How text becomes words; `Scheme.bert()` if None.
         field: The field (JSONL) or column (CSV) that holds the text; `text` if None.
         threads: Number of threads; None or 0 chooses. The result never depends on it.
-        memory_limit: Memory for counting, in bytes or as in `"256 MiB"`, at least about 8 MiB; words
-            beyond it go to temporary files, which are gone with the process however it ends, and are counted exactly all
-            the same. The distinct words of the result must fit into memory in any case. No limit if None.
+        memory_limit: Memory for counting, in bytes or as in `"256 MiB"`, at least about 8 MiB; words beyond it go to
+            temporary files, which are gone with the process however it ends, and are counted exactly all the same. The
+            distinct words of the result must fit into memory in any case. No limit if None.
         progress: Called with the number of texts counted so far.
         encoder: Count words as this encoder of the same scheme sees them, its added tokens left out.
 
