@@ -46,6 +46,8 @@ pub struct AddedTokens {
     normalized: Option<Matcher>,
     /// For each normalized token, a byte without which no source text can hold it; None where there is no such byte.
     evidence: Option<Vec<u8>>,
+    /// A byte without which no text matches; None if there is no such byte.
+    needed: Option<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +75,9 @@ impl AddedTokens {
             _ => None,
         });
         let evidence = evidence.collect();
-        Ok(Self { raw: Matcher::new(raw)?, normalized: Matcher::new(late)?, evidence })
+        let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
+        let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
+        Ok(Self { raw, normalized, evidence, needed })
     }
 
     /// Splits raw text at the tokens that are looked for there.
@@ -87,8 +91,14 @@ impl AddedTokens {
     }
 
     /// Whether `text` holds a token, or may once it is normalized; false is certain.
+    #[inline(always)]
     #[must_use]
     pub fn may_match(&self, text: &str) -> bool {
+        self.needed.is_none_or(|byte| holds(text.as_bytes(), byte)) && self.does_match(text)
+    }
+
+    #[inline(never)]
+    fn does_match(&self, text: &str) -> bool {
         self.raw.as_ref().is_some_and(|raw| raw.matches(text)) || self.may_match_normalized(text)
     }
 
@@ -100,6 +110,17 @@ impl AddedTokens {
             (Some(_), None) => true,
             (Some(_), Some(bytes)) => bytes.iter().any(|b| text.as_bytes().contains(b)),
         }
+    }
+}
+
+/// Whether `byte` is in `text`. Compiled for the machine wherever it is called: a call takes as long as a short text does.
+#[inline(always)]
+fn holds(text: &[u8], byte: u8) -> bool {
+    const BLOCK: usize = 32;
+    let any = |block: &[u8; BLOCK]| block.iter().fold(false, |any, b| any | (*b == byte));
+    match text.last_chunk() {
+        Some(last) => text.as_chunks().0.iter().fold(any(last), |found, block| found | any(block)),
+        None => text.contains(&byte),
     }
 }
 

@@ -209,17 +209,12 @@ impl Encoder {
     }
 
     /// Cuts texts into runs of those that hold no added token, and single ones that may.
-    fn split<'t>(&self, mut texts: impl Iterator<Item = &'t str>, mut visit: impl FnMut(Run<'_, 't>)) {
+    fn split<'t>(&self, mut texts: impl Iterator<Item = &'t str>, mut visit: impl FnMut(Run<'_, '_, 't>)) {
+        let mut plain = Plain { texts: &mut texts, added: &self.added, marked: None };
         loop {
-            let mut marked = None;
-            let mut plain = std::iter::from_fn(|| {
-                let text = texts.next()?;
-                marked = self.added.may_match(text).then_some(text);
-                marked.is_none().then_some(text)
-            });
             visit(Run::Plain(&mut plain));
             // Without one, the texts have come to their end.
-            let Some(text) = marked else { return };
+            let Some(text) = plain.marked.take() else { return };
             visit(Run::Marked(text));
         }
     }
@@ -335,7 +330,28 @@ fn char_count(word: &[u8]) -> usize {
 }
 
 /// Texts that take the same way.
-enum Run<'i, 't> {
-    Plain(&'i mut dyn Iterator<Item = &'t str>),
+enum Run<'a, 'r, 't> {
+    Plain(&'a mut Plain<'r, 't>),
     Marked(&'t str),
+}
+
+/// Texts up to the next one that may hold an added token.
+struct Plain<'r, 't> {
+    texts: &'r mut dyn Iterator<Item = &'t str>,
+    added: &'r AddedTokens,
+    marked: Option<&'t str>,
+}
+
+impl<'t> Iterator for Plain<'_, 't> {
+    type Item = &'t str;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'t str> {
+        let text = self.texts.next()?;
+        if self.added.may_match(text) {
+            self.marked = Some(text);
+            return None;
+        }
+        Some(text)
+    }
 }
