@@ -22,14 +22,16 @@ const PART: usize = 1024;
 pub struct Texts<'py> {
     /// Borrowed from the other fields, whose memory stays where it is until they are dropped.
     items: Vec<&'static str>,
-    /// Strong references: a list may change as soon as other threads run. A tuple takes them faster than a loop does.
-    strings: Vec<Bound<'py, PyTuple>>,
+    /// Strong references: a list may change as soon as other threads run. Tuples and slices take them faster than a loop does.
+    strings: Vec<Bound<'py, PyAny>>,
     arrays: Vec<arrow::Array>,
     copies: Vec<Box<str>>,
     /// Texts that are not UTF-8, by index, if they are wanted; a placeholder stands among the items.
     broken: Vec<(usize, Box<[u8]>)>,
     /// Whether texts that are not UTF-8 are wanted.
     lossless: bool,
+    /// Whether the first text is of bytes, as then all must be.
+    bytes: bool,
 }
 
 impl<'py> Texts<'py> {
@@ -42,7 +44,7 @@ impl<'py> Texts<'py> {
             all.items.reserve_exact(list.len());
             // Part by part: a str is then still in a cache when it is read.
             for first in (0..list.len()).step_by(PART) {
-                all.read_tuple(list.get_slice(first, first + PART).to_tuple())?;
+                all.read_slice(list.get_slice(first, first + PART))?;
             }
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
             all.read_tuple(tuple.clone())?;
@@ -82,25 +84,42 @@ impl<'py> Texts<'py> {
     }
 
     fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
+        self.read_items(tuple.len(), |i| tuple.get_borrowed_item(i).ok())?;
+        self.strings.push(tuple.into_any());
+        Ok(())
+    }
+
+    /// Takes a list that nobody else knows.
+    fn read_slice(&mut self, list: Bound<'py, PyList>) -> PyResult<()> {
+        // SAFETY: below the length of a list that does not change, and keeps its items.
+        self.read_items(list.len(), |i| unsafe {
+            pyo3::Borrowed::from_ptr_or_opt(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize))
+        })?;
+        self.strings.push(list.into_any());
+        Ok(())
+    }
+
+    fn read_items<'a>(&mut self, len: usize, get: impl Fn(usize) -> Option<pyo3::Borrowed<'a, 'py, PyAny>>) -> PyResult<()>
+    where
+        'py: 'a,
+    {
         let before = self.items.len();
-        self.items.reserve(tuple.len());
-        let first = self.strings.first().unwrap_or(&tuple).get_borrowed_item(0);
-        let bytes = first.is_ok_and(|first| first.is_instance_of::<PyBytes>());
-        for (i, item) in tuple.iter_borrowed().enumerate() {
-            // Past the end, Python would make an error for nothing.
-            if i + AHEAD < tuple.len()
-                && let Ok(later) = tuple.get_borrowed_item(i + AHEAD)
-            {
+        self.items.reserve(len);
+        for i in 0..len {
+            if i + AHEAD < len && let Some(later) = get(i + AHEAD) {
                 // Where a str says whether it is ASCII, often in another cache line than its number of references.
                 prefetch(later.as_ptr(), 32);
             }
+            let Some(item) = get(i) else { break };
             let index = before + i;
-            let text = if bytes { self.bytes_text(index, &item)? } else { self.str_text(index, &item)? };
-            // SAFETY: the object is kept alive by the tuple, a copy by its box.
+            if index == 0 {
+                self.bytes = item.is_instance_of::<PyBytes>();
+            }
+            let text = if self.bytes { self.bytes_text(index, &item)? } else { self.str_text(index, &item)? };
+            // SAFETY: the object is kept alive by its list or tuple, a copy by its box.
             let text = unsafe { forever(text) };
             self.items.push(text);
         }
-        self.strings.push(tuple);
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl Emit<'_> {
             if found.is_run(next) {
                 self.lookup.encoder.encode_ideographs(found.bytes(next), self.ids);
             } else {
-                self.lookup.find(keys[next], places[next], found, next, self.ids);
+                self.lookup.find(keys[next], places[next], &found, next, self.ids);
             }
             next += 1;
         }
@@ -149,13 +149,13 @@ impl Asked {
     #[inline(never)]
     fn ask_long(&mut self, count: usize, found: Found<'_>, cache: &WordCache) {
         for &i in &self.long[..count] {
-            self.places[i as usize] = ask_long(found, i as usize, cache);
+            self.places[i as usize] = ask_long(&found, i as usize, cache);
         }
     }
 }
 
 #[inline(always)]
-fn ask_long(found: Found<'_>, i: usize, cache: &WordCache) -> u32 {
+fn ask_long(found: &Found<'_>, i: usize, cache: &WordCache) -> u32 {
     if let Some(wide) = found.wide(i) {
         return cache.prefetch_wide(wide);
     }
@@ -173,7 +173,7 @@ pub(super) struct Lookup<'a> {
 impl Lookup<'_> {
     /// Appends the ids of a word that is long or not in its place.
     #[inline(never)]
-    fn find(&mut self, key: PackedWord, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+    fn find(&mut self, key: PackedWord, place: u32, found: &Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         if key == PackedWord::LONG {
             return self.find_long(place, found, i, ids);
         }
@@ -191,7 +191,7 @@ impl Lookup<'_> {
     }
 
     /// The same for a word that is not in pairs, by its place in the table that its length asks for.
-    fn find_long(&mut self, place: u32, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+    fn find_long(&mut self, place: u32, found: &Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         let wide = found.wide(i);
         if let Some(known) = wide.and_then(|word| self.cache.get_wide(word, place)) {
             return append(ids, known);
@@ -206,7 +206,7 @@ impl Lookup<'_> {
     }
 
     /// Remembers the word that was matched last among the longer ones.
-    fn keep_long(&mut self, place: u32, found: Found<'_>, i: usize) {
+    fn keep_long(&mut self, place: u32, found: &Found<'_>, i: usize) {
         let wide = found.wide(i);
         if wide.is_some_and(|word| self.cache.insert_wide(word, place, self.pieces)) {
             return;
@@ -217,7 +217,7 @@ impl Lookup<'_> {
         }
     }
 
-    fn match_anew(&mut self, found: Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
+    fn match_anew(&mut self, found: &Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
         self.pieces.clear();
         self.encoder.encode_word(found.spelled(i, self.spelling), self.pieces);
         ids.extend_from_slice(self.pieces);
