@@ -105,7 +105,8 @@ impl Trie {
     #[must_use]
     pub fn longest(&self, position: Position, bytes: &[u8]) -> Option<(TokenId, usize)> {
         let found = self.walk(position, bytes);
-        if position == Position::Initial && !self.prefix.is_empty() && bytes.starts_with(&self.prefix) {
+        // The first byte tells nearly always; comparing slices is a call.
+        if position == Position::Initial && self.prefix.first() == bytes.first() && bytes.starts_with(&self.prefix) {
             return self.longest_literal(found, bytes);
         }
         found
