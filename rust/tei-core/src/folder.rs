@@ -136,16 +136,24 @@ impl Folder {
         brief: bool,
         folded: &mut Folded,
     ) -> usize {
+        // Where bytes begin that are in the folded text as they were copied.
+        let mut same = at;
         while at < text.len() && folded.len < goal {
+            // The last bytes come together with some before them: putting them into a block takes longer.
+            let again = BLOCK.saturating_sub(text.len() - at);
+            let again = if again <= at.saturating_sub(same) { again } else { 0 };
+            (at, folded.len) = (at - again, folded.len - again);
             let rest = &text[at..];
             let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
-            let mut strange = M::fold(rest, self.normalizer.lowercase, out);
+            let mut strange = M::fold(rest, self.normalizer.lowercase, out) & u64::MAX << again;
             if brief && strange != 0 {
                 folded.plain = false;
                 strange &= !M::letters(out, &self.tables.letters);
                 // Not for a character that ends in the next block.
-                if strange << 2 != 0 {
-                    strange = self.copy_wide::<M>(strange, folded);
+                if strange << 2 != 0 || again > 0 {
+                    let blanks;
+                    (strange, blanks) = self.copy_wide::<M>(strange, folded);
+                    same = if blanks { at + BLOCK } else { same };
                 }
             }
             let plain = strange.trailing_zeros() as usize;
@@ -153,19 +161,20 @@ impl Folder {
             at += count;
             folded.len += count;
             // A letter may begin in one block and end in the next.
-            if plain < BLOCK - 2 {
+            if plain < BLOCK - 2 || again > 0 {
                 break;
             }
         }
         at
     }
 
-    /// Copies ideographs and what [`Copied`] says, too; returns which of the `strange` bytes of the last block remain.
+    /// Copies ideographs and what [`Copied`] says, too; returns which of the `strange` bytes of the last block remain, and
+    /// whether others became blanks.
     #[inline(always)]
-    fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> u64 {
-        let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return strange };
-        let ideographs = M::letters(out, &self.tables.ideographs);
-        let (mut alone, mut first) = (0, 0);
+    fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> (u64, bool) {
+        let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return (strange, false) };
+        let ideographs = M::letters(out, &self.tables.ideographs) & strange;
+        let (mut alone, mut first, mut blanks) = (0, 0, false);
         strange &= !ideographs;
         while strange != 0 {
             let at = strange.trailing_zeros() as usize;
@@ -178,14 +187,17 @@ impl Folder {
                 Copied::Not => break,
                 Copied::Letter => {}
                 Copied::Alone => (alone, first) = (alone | bits, first | 1 << at),
-                Copied::Blank => out[at..at + len].fill(b' '),
+                Copied::Blank => {
+                    out[at..at + len].fill(b' ');
+                    blanks = true;
+                }
             }
             strange &= !bits;
         }
         let ideographs = ideographs & (strange & strange.wrapping_neg()).wrapping_sub(1);
         folded.runs |= ideographs != 0;
         folded.marks.set(folded.len, alone | ideographs, first | ideographs & !(ideographs << 1));
-        strange
+        (strange, blanks)
     }
 
     /// Folds many characters at a time, as far as a machine can; also how many to fold one by one before the next attempt.

@@ -282,6 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_any_length_agree_with_the_exact_path() {
+        let normalizer = Normalizer::from_switches([true; 4]);
+        for part in ["abc de", "a\u{3000}", "жд\u{a0}е", "中文\u{3000}、", "aé\u{301}한", "Añ, 中b"] {
+            for (first, len) in (0..6).flat_map(|first| (50..150).map(move |len| (first, len))) {
+                let text: String = part.chars().cycle().skip(first).take(len).collect();
+                agree(normalizer, &text);
+            }
+        }
+    }
+
+    #[test]
     fn every_character_agrees_with_the_exact_path() {
         for bits in 0..16u8 {
             let on = |bit: u8| bits >> bit & 1 == 1;
