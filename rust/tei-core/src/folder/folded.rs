@@ -101,12 +101,18 @@ impl Folded {
         self.len = len;
     }
 
+    #[inline(always)]
     pub(super) fn make_room(&mut self, more: usize) {
         let room = self.len + more + BLOCK;
         if self.bytes.len() < room {
-            self.bytes.resize(room.max(2 * self.bytes.len()), 0);
-            self.marks.make_room(self.bytes.len());
+            self.grow(room);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        self.bytes.resize(room.max(2 * self.bytes.len()), 0);
+        self.marks.make_room(self.bytes.len());
     }
 
     #[inline(always)]
