@@ -113,7 +113,7 @@ impl AddedTokens {
     }
 }
 
-/// Whether `byte` is in `text`. Compiled for the machine wherever it is called: a call takes as long as a short text does.
+/// Whether `byte` is in `text`, without a call: for a short text that takes as long as looking does.
 #[inline(always)]
 fn holds(text: &[u8], byte: u8) -> bool {
     const BLOCK: usize = 32;

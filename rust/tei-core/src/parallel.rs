@@ -20,6 +20,7 @@ const SAMPLES: usize = 64;
 const SAMPLE: usize = 512;
 /// So many texts before its turn the beginning of one is asked for.
 const AHEAD: usize = 4;
+/// Of a megabyte, two threads would end further apart, and parts not be in a cache when they are joined.
 const MAX_UNIT: usize = 256 << 10;
 
 /// Number of threads for `bytes` of text if the caller asks for `threads` (0: choose).

@@ -99,14 +99,20 @@ impl<'py> Texts<'py> {
         Ok(())
     }
 
-    fn read_items<'a>(&mut self, len: usize, get: impl Fn(usize) -> Option<pyo3::Borrowed<'a, 'py, PyAny>>) -> PyResult<()>
+    fn read_items<'a>(
+        &mut self,
+        len: usize,
+        get: impl Fn(usize) -> Option<pyo3::Borrowed<'a, 'py, PyAny>>,
+    ) -> PyResult<()>
     where
         'py: 'a,
     {
         let before = self.items.len();
         self.items.reserve(len);
         for i in 0..len {
-            if i + AHEAD < len && let Some(later) = get(i + AHEAD) {
+            if i + AHEAD < len
+                && let Some(later) = get(i + AHEAD)
+            {
                 // Where a str says whether it is ASCII, often in another cache line than its number of references.
                 prefetch(later.as_ptr(), 32);
             }
