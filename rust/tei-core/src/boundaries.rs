@@ -16,6 +16,8 @@ pub struct Boundaries {
     /// Where words of one byte are, if those come apart.
     singles: Vec<u32>,
     single: usize,
+    /// For each block how many words begin before it, and the bits of the bytes where others do.
+    begins: Vec<(u32, u64)>,
 }
 
 impl Boundaries {
@@ -40,6 +42,14 @@ impl Boundaries {
         &self.singles[..self.single]
     }
 
+    /// How many words begin before a byte, without a search.
+    #[inline(always)]
+    #[must_use]
+    pub fn begun_before(&self, at: u32) -> u32 {
+        let (before, bits) = self.begins[at as usize / BLOCK];
+        before + (bits & ((1 << (at as usize % BLOCK)) - 1)).count_ones()
+    }
+
     /// Takes the last word away, of which there must be one, and returns its start.
     pub fn pop(&mut self) -> u32 {
         self.len -= 1;
@@ -52,6 +62,7 @@ impl Boundaries {
         if self.starts.len() < room {
             self.starts.resize(room, 0);
             self.ends.resize(room, 0);
+            self.begins.resize(room / BLOCK, (0, 0));
         }
         if apart && self.singles.len() < room {
             self.singles.resize(room, 0);
@@ -92,12 +103,12 @@ fn is_punctuation(b: u8) -> bool {
 #[inline(always)]
 pub fn find<M: Machine, const APART: bool>(text: &[u8], marks: &Marks, open: usize, found: &mut Boundaries) {
     found.make_room(text.len(), APART);
-    let Boundaries { starts, ends, singles, .. } = found;
+    let Boundaries { starts, ends, singles, begins, .. } = found;
     let lists = [&mut starts[..], ends, singles];
     (found.len, found.single) = if marks.any() {
-        M::apart(|| list::<M, APART>(text, |i| marks.block(i), open, lists))
+        M::apart(|| list::<M, APART>(text, |i| marks.block(i), open, lists, begins))
     } else {
-        M::apart(|| list::<M, APART>(text, |_| (0, 0), open, lists))
+        M::apart(|| list::<M, APART>(text, |_| (0, 0), open, lists, begins))
     };
 }
 
@@ -108,10 +119,11 @@ fn list<M: Machine, const APART: bool>(
     marks: impl Fn(usize) -> (u64, u64),
     open: usize,
     lists: [&mut [u32]; 3],
+    begins: &mut [(u32, u64)],
 ) -> (usize, usize) {
     let [starts, ends, singles] = lists;
     let (mut begun, mut ended, mut single, mut carry) = (0, 0, 0, Kinds::default());
-    for (i, block) in text.as_chunks::<BLOCK>().0.iter().enumerate() {
+    for ((i, block), begin) in text.as_chunks::<BLOCK>().0.iter().enumerate().zip(begins) {
         let (mut first, mut after) = edges(kinds::<M>(block, marks(i)), &mut carry);
         let base = (i * BLOCK) as u32;
         if APART {
@@ -120,6 +132,7 @@ fn list<M: Machine, const APART: bool>(
             (first, after) = (first ^ apart, after ^ apart << 1);
             single = M::push(apart, base, singles, single);
         }
+        *begin = (begun as u32, first);
         begun = M::push(first, base, starts, begun);
         ended = M::push(after, base, ends, ended);
     }
@@ -154,6 +167,9 @@ mod tests {
         let mut found = Boundaries::default();
         find::<M, APART>(text, &Marks::default(), open, &mut found);
         assert!(!found.singles().contains(&(open as u32)));
+        for at in 0..text.len() as u32 {
+            assert_eq!(found.begun_before(at) as usize, found.starts().partition_point(|start| *start < at), "{at}");
+        }
         let singles = found.singles().iter().map(|at| (*at, *at + 1));
         let mut all: Vec<_> = found.starts().iter().copied().zip(found.ends().iter().copied()).chain(singles).collect();
         all.sort_unstable();

@@ -122,6 +122,11 @@ impl Scratch {
         self.words -= usize::from(open);
         let tail = if open { self.starts[self.words] as usize } else { end };
         let (starts, ends) = (&self.starts[..self.words], &self.ends[..self.words]);
+        let mut begun = 0;
+        for end in &mut self.texts {
+            begun += starts[begun..].iter().take_while(|start| *start < end).count();
+            *end = begun as u32;
+        }
         words.take_on::<M>(Found::new(&self.text, starts, ends, &self.texts));
         if open && cut {
             self.before = self.kinds_before(tail);

@@ -106,7 +106,7 @@ impl Rules {
                     break;
                 }
             }
-            batch.texts.push(batch.folded.len() as u32);
+            batch.texts.push(batch.starts.len() as u32);
         }
         batch.flush();
     }

@@ -72,6 +72,7 @@ impl Scratch {
         } else {
             find::<M, false>(folded.bytes(), folded.marks(), last, found);
         }
+        texts.iter_mut().for_each(|end| *end = found.begun_before(*end));
         let open = goes_on && folded.may_go_on(end) && found.ends().last().is_some_and(|last| *last as usize == end);
         let tail = if open { found.pop() as usize } else { end };
         words.take_on::<M>(Found {

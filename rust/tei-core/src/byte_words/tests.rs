@@ -79,17 +79,17 @@ struct Collected {
 impl Words for Collected {
     fn take(&mut self, found: Found<'_>) {
         let mut next = 0;
-        let mut until = |end: u32, open: &mut Vec<String>| {
-            while next < found.len() && found.starts()[next] < end {
+        let mut until = |end: usize, open: &mut Vec<String>| {
+            while next < end {
                 open.push(String::from_utf8(found.bytes(next).to_vec()).expect("words are UTF-8"));
                 next += 1;
             }
         };
         for &end in found.texts() {
-            until(end, &mut self.open);
+            until(end as usize, &mut self.open);
             self.texts.push(std::mem::take(&mut self.open));
         }
-        until(u32::MAX, &mut self.open);
+        until(found.len(), &mut self.open);
     }
 }
 

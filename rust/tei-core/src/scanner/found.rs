@@ -2,7 +2,7 @@
 use crate::folder::{Folder, begins_ideograph};
 use crate::packed::{PackedWord, Wide};
 
-/// Consecutive words, and where the texts end that they belong to.
+/// Consecutive words, and after how many of them texts end.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     pub(super) folded: &'a [u8],
@@ -25,7 +25,7 @@ impl<'a> Found<'a> {
         Self { starts: &[0], ..Self::new(word, &[], end, &[]) }
     }
 
-    /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and the ends of texts.
+    /// Words by where they begin and end in `folded`, which has 16 bytes more than they need, and after how many texts end.
     #[must_use]
     pub(crate) fn new(folded: &'a [u8], starts: &'a [u32], ends: &'a [u32], texts: &'a [u32]) -> Self {
         Self { folded, starts, ends, singles: &[], texts, runs: false, plain: false, letters: None }
@@ -58,7 +58,7 @@ impl<'a> Found<'a> {
         self.starts.is_empty()
     }
 
-    /// Where each word begins; ends of texts are counted alike.
+    /// Where each word begins.
     #[inline(always)]
     #[must_use]
     pub fn starts(&self) -> &'a [u32] {
@@ -75,7 +75,7 @@ impl<'a> Found<'a> {
         row(rest);
     }
 
-    /// The ends of the texts that end among these words; the words behind the last belong to a text that goes on.
+    /// For each text that ends among these words how many come before its end; the words behind belong to a text that goes on.
     #[inline(always)]
     #[must_use]
     pub fn texts(&self) -> &'a [u32] {
