@@ -84,16 +84,18 @@ impl<'py> Texts<'py> {
     }
 
     fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
-        self.read_items(tuple.len(), |i| tuple.get_borrowed_item(i).ok())?;
+        self.read_items(tuple.len(), |i| tuple.get_borrowed_item(i))?;
         self.strings.push(tuple.into_any());
         Ok(())
     }
 
-    /// Takes a list that nobody else knows.
+    /// Takes a new list, which it hides from the garbage collector: nobody else can then find it and change it.
     fn read_slice(&mut self, list: Bound<'py, PyList>) -> PyResult<()> {
-        // SAFETY: below the length of a list that does not change, and keeps its items.
+        // SAFETY: an object of the collector, which may be untracked at any time, and again when it dies.
+        unsafe { ffi::PyObject_GC_UnTrack(list.as_ptr().cast()) };
+        // SAFETY: the list does not change, and keeps its items.
         self.read_items(list.len(), |i| unsafe {
-            pyo3::Borrowed::from_ptr_or_opt(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize))
+            pyo3::Borrowed::from_ptr_or_err(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize))
         })?;
         self.strings.push(list.into_any());
         Ok(())
@@ -102,7 +104,7 @@ impl<'py> Texts<'py> {
     fn read_items<'a>(
         &mut self,
         len: usize,
-        get: impl Fn(usize) -> Option<pyo3::Borrowed<'a, 'py, PyAny>>,
+        get: impl Fn(usize) -> PyResult<pyo3::Borrowed<'a, 'py, PyAny>>,
     ) -> PyResult<()>
     where
         'py: 'a,
@@ -110,14 +112,11 @@ impl<'py> Texts<'py> {
         let before = self.items.len();
         self.items.reserve(len);
         for i in 0..len {
-            if i + AHEAD < len
-                && let Some(later) = get(i + AHEAD)
-            {
+            if i + AHEAD < len {
                 // Where a str says whether it is ASCII, often in another cache line than its number of references.
-                prefetch(later.as_ptr(), 32);
+                prefetch(get(i + AHEAD)?.as_ptr(), 32);
             }
-            let Some(item) = get(i) else { break };
-            let index = before + i;
+            let (index, item) = (before + i, get(i)?);
             if index == 0 {
                 self.bytes = item.is_instance_of::<PyBytes>();
             }
