@@ -1,4 +1,6 @@
 //! What strings are spelled with: a path of tokens for each, and an index from tokens to strings.
+use std::ops::Range;
+
 use crate::TokenId;
 use crate::trie::Trie;
 use crate::vocabulary::Position;
@@ -78,6 +80,15 @@ impl Paths {
     pub(crate) fn has_room(&self, i: u32) -> bool {
         let end = self.starts.get(i as usize + 1).copied().unwrap_or(self.pieces.len());
         end > self.starts[i as usize]
+    }
+
+    /// Replaces a part of a path.
+    pub(crate) fn splice(&mut self, i: u32, part: Range<usize>, pieces: &[TokenId]) {
+        let (start, len) = (self.starts[i as usize], self.lens[i as usize] as usize);
+        let begin = start + part.start;
+        self.pieces.copy_within(start + part.end..start + len, begin + pieces.len());
+        self.pieces[begin..begin + pieces.len()].copy_from_slice(pieces);
+        self.lens[i as usize] = (len - part.len() + pieces.len()) as u32;
     }
 
     /// Replaces a path.

@@ -5,6 +5,7 @@
 //! from the tokens alone: to undo edits, tokens are put back, and the words that changed are segmented again.
 //!
 //! Tokens have numbers of their own here, which stay when ids change: ids ascend as they do; at first both are the same.
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::TokenId;
@@ -262,6 +263,70 @@ impl Segmentation {
         changed(i, self.paths.get(i), &self.scratch);
         self.paths.set(i, &self.scratch);
         self.emit(i, u64::wrapping_add);
+    }
+
+    /// The same for a word that visits a token just taken away; `changed` gets the word, its old path, and the part of it that
+    /// something else takes the place of.
+    ///
+    /// What comes before the token stays, and so does all from where an old piece and a new one begin at the same byte.
+    pub(crate) fn update_without(
+        &mut self,
+        token: TokenId,
+        i: u32,
+        changed: impl FnOnce(u32, &[TokenId], Range<usize>, &[TokenId]),
+    ) {
+        let mut pieces = std::mem::take(&mut self.scratch);
+        pieces.clear();
+        let part = self.replaced(token, i, &mut pieces);
+        if let Some(part) = part {
+            self.exchange(i, part.clone(), &pieces);
+            changed(i, self.paths.get(i), part.clone(), &pieces);
+            self.paths.splice(i, part, &pieces);
+            self.journal.iter_mut().for_each(|journal| journal.words.push(i));
+            self.scratch = pieces;
+        } else {
+            self.scratch = pieces;
+            self.update(i, |i, before, now| changed(i, before, 0..before.len(), now));
+        }
+    }
+
+    /// The part of a path that changes as a token is taken away, and the pieces that come instead; None if the word was or will
+    /// be unknown, and all that it emits changes.
+    fn replaced(&self, token: TokenId, i: u32, pieces: &mut Vec<TokenId>) -> Option<Range<usize>> {
+        if self.broken[i as usize] {
+            return None;
+        }
+        let (path, word) = (self.paths.get(i), self.counts.bytes(i as usize));
+        let size = |at: usize| self.sizes[path[at] as usize][usize::from(at > 0)] as usize;
+        let first = path.iter().position(|&piece| piece == token).unwrap_or(path.len());
+        let last = path.iter().rposition(|&piece| piece == token).unwrap_or(path.len());
+        let (mut next, mut end) = (first, (0..first).map(size).sum());
+        let mut at = end;
+        loop {
+            while end < at && next < path.len() {
+                end += size(next);
+                next += 1;
+            }
+            if at == end && next > last {
+                return Some(first..next);
+            }
+            let position = if at == 0 { Position::Initial } else { Position::Continuation };
+            let (id, len) = self.trie.longest(position, &word[at..])?;
+            pieces.push(id);
+            at += len;
+        }
+    }
+
+    /// Counts what a word emits instead of a part of its path.
+    fn exchange(&mut self, i: u32, part: Range<usize>, pieces: &[TokenId]) {
+        let count = self.count(i);
+        self.tokens = self.tokens.wrapping_add(count.wrapping_mul(pieces.len().wrapping_sub(part.len()) as u64));
+        for &token in &self.paths.get(i)[part] {
+            self.emitted[token as usize] = self.emitted[token as usize].wrapping_sub(count);
+        }
+        for &token in pieces {
+            self.emitted[token as usize] = self.emitted[token as usize].wrapping_add(count);
+        }
     }
 
     fn emit(&mut self, i: u32, change: impl Fn(u64, u64) -> u64) {

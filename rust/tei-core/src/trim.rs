@@ -150,8 +150,9 @@ pub(crate) fn order(
     let removable = words.numbers(&(0..vocabulary.len() as TokenId).filter(removable).collect::<Vec<_>>());
     let (used, mut unused): (Vec<_>, Vec<_>) =
         removable.into_iter().partition(|&token| words.emits(token) || users.is_used(token, &words.paths));
-    let mut trimmer = Trimmer::new(vocabulary, words, users, options.rows);
-    unused.sort_by_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
+    let expected = expected(vocabulary, words);
+    let mut trimmer = Trimmer::new(vocabulary, words, users, options.rows, &expected);
+    unused.sort_by_cached_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
     unused.into_iter().take(options.most).for_each(|token| trimmer.remove(token));
     if trimmer.trimmed.order.len() < options.most {
         trimmer.remove_by_cost(&used, options.most);
@@ -163,8 +164,7 @@ pub(crate) fn order(
 #[must_use]
 pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, order: &[TokenId]) -> TrimOrder {
     let (mut words, mut users) = segmented(encoder, counts);
-    let mut trimmer = Trimmer::new(encoder.vocabulary(), &mut words, &mut users, rows);
-    trimmer.expected.fill(0.0);
+    let mut trimmer = Trimmer::new(encoder.vocabulary(), &mut words, &mut users, rows, &[]);
     for &token in order {
         if trimmer.words.emitted()[token as usize] > 0 {
             trimmer.spell(token);
@@ -185,33 +185,42 @@ fn expected(vocabulary: &Vocabulary, segmentation: &Segmentation) -> Vec<f64> {
     (0..segmentation.len() as TokenId).map(|token| words * segmentation.id(token).map_or(0.0, share)).collect()
 }
 
-/// Order of removal: whether words would break, bits of the cost, count, later token first.
-type Key = (bool, u64, u64, Reverse<TokenId>);
+/// Order of removal: bits of the cost, the highest of which says that words would break, then the count.
+type Rank = (u64, u64);
+
+/// What is known of a token, in one line of the cache.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Token {
+    /// How often it was emitted before any went.
+    own: u64,
+    /// How often it is expected beyond that, by its place in the vocabulary.
+    expected: f64,
+    /// Cost of a use of its own, and of one taken over.
+    factors: [f64; 2],
+    /// Its least entry in the heap; others are left over.
+    queued: Option<Rank>,
+    /// Whether it was found out how it would be spelled without itself.
+    is_spelled: bool,
+    spellable: bool,
+    /// Whether it is still to go; others are not in the heap.
+    pending: bool,
+    is_touched: bool,
+}
 
 struct Trimmer<'a> {
     vocabulary: &'a Vocabulary,
     rows: Option<Rows<'a>>,
     words: &'a mut Segmentation,
     users: &'a mut Users,
+    tokens: Vec<Token>,
     /// How each token would be spelled without itself, for those that it was found out for.
     spellings: Paths,
     spelled_by: Users,
-    is_spelled: Vec<bool>,
-    spellable: Vec<bool>,
-    /// How often each token was emitted before any went.
-    own: Vec<u64>,
-    /// How often each is expected beyond that, by its place in the vocabulary.
-    expected: Vec<f64>,
-    /// Cost of a use of its own, and of one taken over.
-    factors: Vec<[f64; 2]>,
-    /// Tokens that are still to go; others are not in the heap.
-    pending: Vec<bool>,
-    /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up.
-    heap: BinaryHeap<Reverse<Key>>,
-    /// The least entry of each token in the heap; others are left over.
-    queued: Vec<Option<Key>>,
+    /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up. Of equals
+    /// the later token comes first.
+    heap: BinaryHeap<Reverse<(Rank, Reverse<TokenId>)>>,
     touched: Vec<TokenId>,
-    is_touched: Vec<bool>,
     scratch: Vec<TokenId>,
     mean: Vec<f32>,
     trimmed: TrimOrder,
@@ -223,26 +232,31 @@ impl<'a> Trimmer<'a> {
         words: &'a mut Segmentation,
         users: &'a mut Users,
         rows: Option<Rows<'a>>,
+        expected: &[f64],
     ) -> Self {
         let size = words.len();
         let room = |token| words.surface(vocabulary, token).0.len();
+        let token = |(&own, expected)| Token {
+            own,
+            expected,
+            factors: [0.0; 2],
+            queued: None,
+            is_spelled: false,
+            spellable: true,
+            pending: false,
+            is_touched: false,
+        };
+        let expected = expected.iter().copied().chain(std::iter::repeat(0.0));
         Self {
             vocabulary,
             rows,
             users,
+            tokens: words.emitted().iter().zip(expected).map(token).collect(),
             spellings: Paths::new((0..size as TokenId).map(room)),
             spelled_by: Users::new(size),
-            is_spelled: vec![false; size],
-            spellable: vec![true; size],
-            own: words.emitted().to_vec(),
-            expected: expected(vocabulary, words),
             words,
-            factors: vec![[0.0; 2]; size],
-            pending: vec![false; size],
             heap: BinaryHeap::new(),
-            queued: vec![None; size],
             touched: Vec::new(),
-            is_touched: vec![false; size],
             scratch: Vec::new(),
             mean: Vec::new(),
             trimmed: TrimOrder::default(),
@@ -258,26 +272,27 @@ impl<'a> Trimmer<'a> {
         // Of a few, what they would be spelled with need not be known but for those that come up.
         let all = self.trimmed.order.len() + tokens.len() <= most;
         for &token in tokens {
-            self.pending[token as usize] = true;
-            self.factors[token as usize] = [if self.rows.is_some() { LENGTH } else { 1.0 }; 2];
+            let factors = [if self.rows.is_some() { LENGTH } else { 1.0 }; 2];
+            let state = &mut self.tokens[token as usize];
+            (state.pending, state.factors) = (true, factors);
             if all {
                 self.spell(token);
             }
             self.push(token);
         }
         while self.trimmed.order.len() < most
-            && let Some(Reverse(key)) = self.heap.pop()
+            && let Some(Reverse((rank, Reverse(id)))) = self.heap.pop()
         {
-            let id = key.3.0;
-            if self.queued[id as usize] != Some(key) {
+            let token = &mut self.tokens[id as usize];
+            if token.queued != Some(rank) {
                 continue;
             }
-            self.queued[id as usize] = None;
-            if !self.is_spelled[id as usize] {
+            token.queued = None;
+            if !token.is_spelled {
                 self.spell(id);
             }
-            if self.key(id) == key {
-                self.pending[id as usize] = false;
+            if self.rank(id) == rank {
+                self.tokens[id as usize].pending = false;
                 self.remove(id);
                 self.push_touched();
             } else {
@@ -291,17 +306,17 @@ impl<'a> Trimmer<'a> {
         let (uses, cost) = (self.words.emitted()[id as usize], self.cost(id));
         self.words.remove(self.surface(id));
         for i in self.users.find(&[id], &self.words.paths) {
-            self.words.update(i, |i, before, now| {
+            self.words.update_without(id, i, |i, before, part, now| {
                 self.users.note(i, before, now);
-                for &token in before.iter().chain(now) {
-                    if !std::mem::replace(&mut self.is_touched[token as usize], true) {
+                for &token in before[part].iter().chain(now) {
+                    if !std::mem::replace(&mut self.tokens[token as usize].is_touched, true) {
                         self.touched.push(token);
                     }
                 }
             });
         }
         for token in self.spelled_by.find(&[id], &self.spellings) {
-            if self.pending[token as usize] {
+            if self.tokens[token as usize].pending {
                 self.spell(token);
                 self.push(token);
             }
@@ -317,10 +332,11 @@ impl<'a> Trimmer<'a> {
     fn spell(&mut self, id: TokenId) {
         self.scratch.clear();
         let spellable = trace_without_itself(&self.words.trie, self.surface(id), &mut self.scratch);
-        (self.is_spelled[id as usize], self.spellable[id as usize]) = (true, spellable);
         self.spelled_by.note(id, self.spellings.get(id), &self.scratch);
         self.spellings.set(id, &self.scratch);
-        self.factors[id as usize] = if spellable { self.factor(id) } else { [1.0; 2] };
+        let factors = if spellable { self.factor(id) } else { [1.0; 2] };
+        let token = &mut self.tokens[id as usize];
+        (token.is_spelled, token.spellable, token.factors) = (true, spellable, factors);
     }
 
     fn factor(&mut self, id: TokenId) -> [f64; 2] {
@@ -337,32 +353,33 @@ impl<'a> Trimmer<'a> {
     }
 
     fn cost(&self, id: TokenId) -> f64 {
-        let (uses, [own, taken]) = (self.words.emitted()[id as usize], self.factors[id as usize]);
-        let first = uses.min(self.own[id as usize]);
-        (first as f64 + self.expected[id as usize]) * own + (uses - first) as f64 * taken
+        let (uses, known) = (self.words.emitted()[id as usize], &self.tokens[id as usize]);
+        let (first, [own, taken]) = (uses.min(known.own), known.factors);
+        (first as f64 + known.expected) * own + (uses - first) as f64 * taken
     }
 
-    fn key(&self, id: TokenId) -> Key {
-        // Costs are not negative, so their bits order as they do.
-        let (i, cost) = (id as usize, self.cost(id).to_bits());
-        (!self.spellable[i], cost, self.words.emitted()[i], Reverse(id))
+    fn rank(&self, id: TokenId) -> Rank {
+        // Costs are not negative, so their bits order as they do, and the highest is free.
+        let breaks = u64::from(!self.tokens[id as usize].spellable) << 63;
+        (breaks | self.cost(id).to_bits(), self.words.emitted()[id as usize])
     }
 
     /// Puts a token where it belongs; an entry that is too low is renewed when it comes up.
     fn push(&mut self, id: TokenId) {
-        let key = self.key(id);
-        let queued = &mut self.queued[id as usize];
-        if queued.is_none_or(|queued| key < queued) {
-            *queued = Some(key);
-            self.heap.push(Reverse(key));
+        let rank = self.rank(id);
+        let queued = &mut self.tokens[id as usize].queued;
+        if queued.is_none_or(|queued| rank < queued) {
+            *queued = Some(rank);
+            self.heap.push(Reverse((rank, Reverse(id))));
         }
     }
 
     fn push_touched(&mut self) {
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
-            self.is_touched[id as usize] = false;
-            if self.pending[id as usize] {
+            let token = &mut self.tokens[id as usize];
+            token.is_touched = false;
+            if token.pending {
                 self.push(id);
             }
         }
