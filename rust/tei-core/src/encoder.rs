@@ -17,7 +17,7 @@ use crate::folder::{IDEOGRAPHS, ideograph_number};
 use crate::normalizer::{AlignedChar, flatten};
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
-use crate::trie::Trie;
+use crate::trie::{Trie, Triples, suits};
 use crate::vocabulary::Vocabulary;
 use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
@@ -38,6 +38,8 @@ pub struct Encoder {
     max_word_chars: usize,
     /// The id of each ideograph that is a word; made when the first is met.
     ideographs: OnceLock<Vec<TokenId>>,
+    /// What long words begin with; made when the first is met.
+    triples: OnceLock<Triples>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
     workers: Mutex<Vec<Worker>>,
@@ -76,6 +78,7 @@ impl Encoder {
             added,
             max_word_chars,
             ideographs: OnceLock::new(),
+            triples: OnceLock::new(),
             trim: None,
             workers: Mutex::default(),
         })
@@ -308,9 +311,15 @@ impl Encoder {
     /// Appends the pieces of one normalized word, or the unknown token.
     pub fn encode_word(&self, word: &[u8], pieces: &mut Vec<TokenId>) {
         let fits = word.len() <= self.max_word_chars || char_count(word) <= self.max_word_chars;
-        if !fits || !self.trie.segment(word, pieces) {
+        if !fits || !self.segment(word, pieces) {
             pieces.push(self.vocabulary.unknown());
         }
+    }
+
+    fn segment(&self, word: &[u8], pieces: &mut Vec<TokenId>) -> bool {
+        let triples = suits(word).then(|| self.triples.get_or_init(|| Triples::new(&self.trie)));
+        let found = triples.and_then(|triples| triples.segment(&self.trie, word, pieces));
+        found.unwrap_or_else(|| self.trie.segment(word, pieces))
     }
 }
 

@@ -5,10 +5,12 @@
 //! growing or trimming a vocabulary never rebuilds it.
 mod bits;
 mod keys;
+mod triples;
 
 use self::bits::{BLOCK, Bits, first_fit, has_room, ones, set};
 pub(crate) use self::keys::Key;
 use self::keys::{groups, sorted};
+pub(crate) use self::triples::{Triples, suits};
 use crate::TokenId;
 use crate::vocabulary::{Position, Vocabulary};
 
@@ -165,6 +167,15 @@ impl Trie {
         true
     }
 
+    /// The token that ends at a node, if one does.
+    fn end_of(&self, node: u32) -> Option<TokenId> {
+        (self.nodes[node as usize].parent & END != 0).then(|| self.ids[node as usize])
+    }
+
+    fn is_leaf(&self, node: u32) -> bool {
+        self.labels(node) == Bits::default()
+    }
+
     /// Adds a token, or gives the one that spells the same a new id. Empty surfaces are never met and not added.
     pub fn insert(&mut self, position: Position, surface: &[u8], id: TokenId) {
         if surface.is_empty() {
@@ -186,8 +197,7 @@ impl Trie {
     /// The token that spells just this.
     #[must_use]
     pub fn get(&self, position: Position, surface: &[u8]) -> Option<TokenId> {
-        let node = self.node(position, surface).filter(|node| self.nodes[*node as usize].parent & END != 0);
-        node.map(|node| self.ids[node as usize])
+        self.node(position, surface).and_then(|node| self.end_of(node))
     }
 
     fn node(&self, position: Position, surface: &[u8]) -> Option<u32> {

@@ -27,8 +27,8 @@ impl Encoder {
             trie.remove(position, surface.as_bytes());
         }
         let (rules, added) = (self.rules.clone(), self.added.clone());
-        let (ideographs, workers) = (OnceLock::new(), Mutex::default());
-        Ok(Self { vocabulary, trie, lossless: None, rules, added, ideographs, workers, ..*self })
+        let (ideographs, triples, workers) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        Ok(Self { vocabulary, trie, lossless: None, rules, added, ideographs, triples, workers, ..*self })
     }
 }
 
