@@ -17,7 +17,7 @@ use crate::folder::{IDEOGRAPHS, ideograph_number};
 use crate::normalizer::{AlignedChar, flatten};
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
-use crate::trie::{Trie, Triples, suits};
+use crate::trie::{Trie, Triples};
 use crate::vocabulary::Vocabulary;
 use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
@@ -317,7 +317,7 @@ impl Encoder {
     }
 
     fn segment(&self, word: &[u8], pieces: &mut Vec<TokenId>) -> bool {
-        let triples = suits(word).then(|| self.triples.get_or_init(|| Triples::new(&self.trie)));
+        let triples = Triples::suit(word).then(|| self.triples.get_or_init(|| Triples::new(&self.trie)));
         let found = triples.and_then(|triples| triples.segment(&self.trie, word, pieces));
         found.unwrap_or_else(|| self.trie.segment(word, pieces))
     }

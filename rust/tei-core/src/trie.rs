@@ -10,7 +10,7 @@ mod triples;
 use self::bits::{BLOCK, Bits, first_fit, has_room, ones, set};
 pub(crate) use self::keys::Key;
 use self::keys::{groups, sorted};
-pub(crate) use self::triples::{Triples, suits};
+pub(crate) use self::triples::Triples;
 use crate::TokenId;
 use crate::vocabulary::{Position, Vocabulary};
 

@@ -29,13 +29,12 @@ static KIND: [u8; 256] = {
 pub struct Triples(Vec<u32>);
 
 impl Triples {
-    /// Those of a trie, whose ids have less than 30 bits.
+    /// Those of a trie; an id has 29 bits here, and no vocabulary so many tokens.
     pub fn new(trie: &Trie) -> Self {
         let mut steps = vec![0; KINDS.pow(3)];
         let root = trie.root(Position::Continuation);
-        let bytes = || (0..=u8::MAX).filter(|&byte| KIND[byte as usize] > 0);
-        let children =
-            |node| bytes().filter_map(move |byte| Some((KIND[byte as usize] as usize, trie.child(node, byte)?)));
+        let plain = || (1..KINDS).zip((b'a'..=b'z').chain(b'0'..=b'9'));
+        let children = |node| plain().filter_map(move |(kind, byte)| Some((kind, trie.child(node, byte)?)));
         let end = |node, len| trie.end_of(node).map_or(0, |id| id << 3 | len);
         let longest = |step: u32, best: u32| if step > 0 { step } else { best };
         for (a, first) in children(root) {
@@ -53,6 +52,11 @@ impl Triples {
             }
         }
         Self(steps)
+    }
+
+    /// Whether a word may be one that this is made for.
+    pub fn suit(word: &[u8]) -> bool {
+        (SHORTEST..=LONGEST).contains(&word.len()) && KIND[word[0] as usize] > 0
     }
 
     /// As [`Trie::segment`], for a word, which is not empty, that this is made for; else None.
@@ -84,11 +88,6 @@ impl Triples {
         pieces.truncate(before);
         Some(false)
     }
-}
-
-/// Whether a word is long enough.
-pub fn suits(word: &[u8]) -> bool {
-    (SHORTEST..=LONGEST).contains(&word.len())
 }
 
 #[cfg(test)]
