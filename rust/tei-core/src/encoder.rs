@@ -38,7 +38,7 @@ pub struct Encoder {
     max_word_chars: usize,
     /// The id of each ideograph that is a word; made when the first is met.
     ideographs: OnceLock<Vec<TokenId>>,
-    /// What long words begin with; made when the first is met.
+    /// What the tokens of long words are read from; made when the first is met.
     triples: OnceLock<Triples>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
