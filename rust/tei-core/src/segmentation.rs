@@ -387,3 +387,6 @@ pub(crate) fn trie_without(encoder: &Encoder, removed: &[TokenId]) -> Trie {
     }
     trie
 }
+
+#[cfg(test)]
+mod tests;
