@@ -174,25 +174,29 @@ impl Folder {
     fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> (u64, bool) {
         let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return (strange, false) };
         let ideographs = M::letters(out, &self.tables.ideographs) & strange;
-        let (mut alone, mut first, mut blanks) = (0, 0, false);
+        let (mut alone, mut first, mut blank) = (0, 0, 0);
         strange &= !ideographs;
         while strange != 0 {
             let at = strange.trailing_zeros() as usize;
             let Some(&utf8) = out[at..].first_chunk::<3>().filter(|utf8| (0xC0..0xF0).contains(&utf8[0])) else {
                 break;
             };
-            let len = Letters::len(utf8[0]);
-            let bits = ((1 << len) - 1) << at;
-            match self.tables.copies.get(code_point(utf8)) {
-                Copied::Not => break,
-                Copied::Letter => {}
-                Copied::Alone => (alone, first) = (alone | bits, first | 1 << at),
-                Copied::Blank => {
-                    out[at..at + len].fill(b' ');
-                    blanks = true;
-                }
+            let bits = ((1 << Letters::len(utf8[0])) - 1) << at;
+            let copied = self.tables.copies.get(code_point(utf8));
+            if copied == Copied::Not {
+                break;
             }
+            // Without a branch: which of them comes next cannot be predicted.
+            let if_it_is = |kind| bits & u64::from(copied == kind).wrapping_neg();
+            alone |= if_it_is(Copied::Alone);
+            first |= if_it_is(Copied::Alone) & 1 << at;
+            blank |= if_it_is(Copied::Blank);
             strange &= !bits;
+        }
+        let blanks = blank != 0;
+        while blank != 0 {
+            out[blank.trailing_zeros() as usize] = b' ';
+            blank &= blank - 1;
         }
         let ideographs = ideographs & (strange & strange.wrapping_neg()).wrapping_sub(1);
         folded.runs |= ideographs != 0;

@@ -85,7 +85,7 @@ impl Emit<'_> {
     #[inline(always)]
     fn emit<M: Machine, const COMPACT: bool>(&mut self, found: Found<'_>, mut next: usize, end: usize) -> usize {
         loop {
-            let mut out = Out::new(self.ids, end - next);
+            let mut out = Out::new(self.ids, end - next, found.is_plain());
             let (keys, places, pairs) =
                 (&self.asked.keys[..end], &mut self.asked.places[..end], self.lookup.cache.pairs());
             while next < end {
@@ -258,14 +258,16 @@ fn append<const N: usize>(ids: &mut Vec<TokenId>, (known, count): Known<N>) {
 struct Out {
     ids: *mut TokenId,
     len: usize,
+    /// Of a word of no more ids half of what was found is not written.
+    few: usize,
 }
 
 impl Out {
-    /// With room for `words` words of at most [`PLACES`] ids.
+    /// With room for `words` words of at most [`PLACES`] ids; few words of `plain` text have many.
     #[inline(always)]
-    fn new(ids: &mut Vec<TokenId>, words: usize) -> Self {
+    fn new(ids: &mut Vec<TokenId>, words: usize, plain: bool) -> Self {
         ids.reserve((words + 1) * PLACES);
-        Self { ids: ids.as_mut_ptr(), len: ids.len() }
+        Self { ids: ids.as_mut_ptr(), len: ids.len(), few: if plain { PLACES / 2 } else { 0 } }
     }
 
     /// Appends the first `count` of `ids`.
@@ -276,8 +278,9 @@ impl Out {
         unsafe {
             let out = self.ids.add(self.len).cast::<[TokenId; PLACES / 2]>();
             out.write_unaligned(few.try_into().unwrap_unchecked());
-            // Stores of 32 bytes cross a line of the cache half of the time, and few words need them.
-            if count > PLACES / 2 {
+            // Stores of 32 bytes cross a line of the cache half of the time. In other text than English so many words need them
+            // that a branch takes longer: Russian and Korean a tenth.
+            if count > self.few {
                 out.add(1).write_unaligned(more.try_into().unwrap_unchecked());
             }
         }
