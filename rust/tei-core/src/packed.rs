@@ -24,8 +24,8 @@ static LOWEST: [[u64; 2]; MAX_PACKED + 1] = {
 pub struct PackedWord(u128);
 
 impl PackedWord {
-    /// What stands for every word that does not pack; no word packs to it.
-    pub const LONG: Self = Self(1);
+    /// What stands for none; no word packs to it.
+    pub const NONE: Self = Self(1);
 
     /// Packs the `len` bytes from `at` on, if they are 1 to [`MAX_PACKED`] and in a text of 16 bytes more.
     #[inline(always)]

@@ -35,14 +35,14 @@ struct Part {
     /// itself waits.
     singles: [[u64; LANES]; 128],
     short: ShortCounts,
-    /// Short words that are not counted yet, each with its place; an entry that holds none has [`PackedWord::LONG`].
+    /// Short words that are not counted yet, each with its place; an entry that holds none has [`PackedWord::NONE`].
     waiting: [(PackedWord, Place); WAITING],
     long: Counter,
 }
 
 impl Default for Part {
     fn default() -> Self {
-        let (singles, waiting) = ([[0; LANES]; 128], [(PackedWord::LONG, Place::default()); WAITING]);
+        let (singles, waiting) = ([[0; LANES]; 128], [(PackedWord::NONE, Place::default()); WAITING]);
         Self { singles, short: ShortCounts::default(), waiting, long: Counter::default() }
     }
 }
@@ -150,7 +150,7 @@ impl Part {
     #[inline(never)]
     fn count_waiting(&mut self) {
         for (word, place) in &mut self.waiting {
-            count(&mut self.short, std::mem::replace(word, PackedWord::LONG), *place);
+            count(&mut self.short, std::mem::replace(word, PackedWord::NONE), *place);
         }
     }
 }
@@ -164,7 +164,7 @@ fn count(short: &mut ShortCounts, word: PackedWord, place: Place) {
 
 #[inline(never)]
 fn count_slowly(short: &mut ShortCounts, word: PackedWord, place: Place) {
-    if word != PackedWord::LONG {
+    if word != PackedWord::NONE {
         short.count_slowly(word, place);
     }
 }

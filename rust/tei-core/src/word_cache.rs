@@ -227,7 +227,7 @@ impl Pairs<'_> {
     #[inline(always)]
     #[must_use]
     pub fn get<M: Machine, const COMPACT: bool>(self, word: PackedWord, place: u32) -> Option<Known<PLACES>> {
-        let pair = &self.pairs[place as usize];
+        let pair = self.pairs.get(place as usize)?;
         Some(unpack::<COMPACT, PLACES>(&pair.ids[M::find(&pair.keys, word.bits())?]))
     }
 }

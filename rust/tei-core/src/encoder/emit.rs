@@ -89,8 +89,8 @@ impl Emit<'_> {
             let (keys, places, pairs) =
                 (&self.asked.keys[..end], &mut self.asked.places[..end], self.lookup.cache.pairs());
             while next < end {
-                // A long word has a key that is in no slot. Were it looked up here, too, English would take 5 % longer, and
-                // many languages at once no less.
+                // A long word is nowhere among the pairs. Were it looked up here, too, English would take 5 % longer, and many
+                // languages at once no less.
                 let Some((ids, count)) = pairs.get::<M, COMPACT>(keys[next], places[next]) else { break };
                 places[next] = out.len as u32;
                 out.push(ids, count);
@@ -101,7 +101,7 @@ impl Emit<'_> {
                 return next;
             }
             let place = std::mem::replace(&mut places[next], self.ids.len() as u32);
-            if found.is_run(next) {
+            if place == RUN {
                 self.lookup.encoder.encode_ideographs(found.bytes(next), self.ids);
             } else {
                 self.lookup.find(keys[next], place, &found, next, self.ids);
@@ -110,6 +110,12 @@ impl Emit<'_> {
         }
     }
 }
+
+/// Set in the place of a word that is not among the pairs: none of them has such a number, which is known without waiting for
+/// memory.
+const ELSEWHERE: u32 = 1 << 31;
+/// The place of ideographs.
+const RUN: u32 = u32::MAX;
 
 /// Words whose place in the cache has been asked for.
 #[derive(Debug, Default)]
@@ -124,7 +130,7 @@ impl Asked {
     #[inline(always)]
     fn ask(&mut self, found: Found<'_>, cache: &WordCache) {
         if self.keys.len() < found.len() {
-            self.keys.resize(found.len(), PackedWord::LONG);
+            self.keys.resize(found.len(), PackedWord::NONE);
             self.places.resize(found.len(), 0);
             self.long.resize(found.len(), 0);
         }
@@ -153,12 +159,11 @@ impl Asked {
                     (keys[i], places[i]) = (word, pairs.prefetch::<PLAIN>(word));
                 }
                 None if PLAIN || !found.is_run(i) => {
-                    keys[i] = PackedWord::LONG;
                     long[later] = i as u32;
                     later += 1;
                 }
                 // Nothing to ask for: ids of ideographs are in a table.
-                _ => (keys[i], places[i]) = (PackedWord::LONG, 0),
+                _ => places[i] = RUN,
             }
         }
         later
@@ -168,7 +173,7 @@ impl Asked {
     #[inline(never)]
     fn ask_long(&mut self, count: usize, found: Found<'_>, cache: &WordCache) {
         for &i in &self.long[..count] {
-            self.places[i as usize] = ask_long(&found, i as usize, cache);
+            self.places[i as usize] = ELSEWHERE | ask_long(&found, i as usize, cache);
         }
     }
 }
@@ -193,8 +198,8 @@ impl Lookup<'_> {
     /// Appends the ids of a word that is long or not in its place.
     #[inline(never)]
     fn find(&mut self, key: PackedWord, place: u32, found: &Found<'_>, i: usize, ids: &mut Vec<TokenId>) {
-        if key == PackedWord::LONG {
-            return self.find_long(place, found, i, ids);
+        if place & ELSEWHERE != 0 {
+            return self.find_long(place & !ELSEWHERE, found, i, ids);
         }
         if let Some(known) = self.cache.recall(key, place) {
             return append(ids, known);
