@@ -4,7 +4,7 @@ use crate::encoder::Encoder;
 use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
 use crate::scanner::{Found, Words};
-use crate::word_cache::{Known, PLACES, Pairs, WordCache};
+use crate::word_cache::{Known, PLACES, Pairs, Recalled, WordCache};
 
 /// Writes the ids of words.
 pub(super) struct Emit<'a> {
@@ -201,12 +201,11 @@ impl Lookup<'_> {
         if place & ELSEWHERE != 0 {
             return self.find_long(place & !ELSEWHERE, found, i, ids);
         }
-        if let Some(known) = self.cache.recall(key, place) {
-            return append(ids, known);
-        }
-        // Words of many ids are with the longer ones. Looking there for every new word takes as long as matching it.
-        if self.cache.is_marked(key, place) {
-            return self.find_long(ask_long(found, i, self.cache), found, i, ids);
+        match self.cache.recall(key, place) {
+            Recalled::Known(known) => return append(ids, known),
+            // Looking there for every new word takes as long as matching it.
+            Recalled::Longer => return self.find_long(ask_long(found, i, self.cache), found, i, ids),
+            Recalled::New => {}
         }
         self.match_anew(found, i, ids);
         if !self.cache.insert(key, place, self.pieces) {
