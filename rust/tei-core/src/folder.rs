@@ -156,6 +156,11 @@ impl Folder {
                     same = if blanks { at + BLOCK } else { same };
                 }
             }
+            // Told by a branch: where the next block begins need not wait for what is in this one.
+            if strange == 0 && rest.len() >= BLOCK {
+                (at, folded.len) = (at + BLOCK, folded.len + BLOCK);
+                continue;
+            }
             let plain = strange.trailing_zeros() as usize;
             let count = plain.min(rest.len());
             at += count;
