@@ -58,6 +58,52 @@ impl Letters {
     }
 }
 
+/// Rows of 64 characters of three bytes that begin with the same two, which [`Letters`] leaves out since not all of a row are
+/// letters: Devanagari, quotation marks and dashes, kana with their punctuation, and wide punctuation.
+const ROWS: [[u8; 2]; 8] =
+    [*b"\xE0\xA4", *b"\xE0\xA5", *b"\xE2\x80", *b"\xE3\x80", *b"\xE3\x81", *b"\xE3\x82", *b"\xE3\x83", *b"\xEF\xBC"];
+
+/// Which characters of these rows are members of a set; a machine looks 64 bytes up at once.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// The least second byte of a row, by the lowest six bits of first bytes.
+    pub least: [u8; 64],
+    /// How far second bytes of rows go on; zero, with a least byte of zero, where there is no row.
+    pub span: [u8; 64],
+    /// The number of the first of these rows.
+    pub row: [u8; 64],
+    /// By the lowest six bits of third bytes the rows in which that is a member, a bit each.
+    pub of: [u8; 64],
+}
+
+impl Members {
+    /// Those of which `is_member` says so.
+    #[must_use]
+    pub fn new(is_member: impl Fn(char) -> bool) -> Self {
+        let mut rows = Self { least: [0; 64], span: [0; 64], row: [0; 64], of: [0; 64] };
+        for (row, [first, second]) in (0..).zip(ROWS) {
+            let i = usize::from(first & 63);
+            if rows.least[i] == 0 {
+                (rows.least[i], rows.row[i]) = (second, row);
+            }
+            rows.span[i] = second - rows.least[i];
+            for (of, c) in rows.of.iter_mut().zip(characters(first, second)) {
+                *of |= u8::from(c.is_some_and(&is_member)) << row;
+            }
+        }
+        rows
+    }
+
+    /// Whether three bytes are a member.
+    #[must_use]
+    pub fn has(&self, [first, second, third]: [u8; 3]) -> bool {
+        let i = usize::from(first & 63);
+        let behind = second.wrapping_sub(self.least[i]);
+        let in_row = first >= 0xE0 && behind <= self.span[i] && (0x80..0xC0).contains(&third);
+        in_row && self.of[usize::from(third & 63)] >> (self.row[i] + behind) & 1 == 1
+    }
+}
+
 /// Characters that begin with two bytes; None for what is no character.
 fn characters(first: u8, second: u8) -> impl Iterator<Item = Option<char>> {
     let [high, low] = [u32::from(first), u32::from(second & 63)];
@@ -102,5 +148,18 @@ mod tests {
             .filter(|c| matches!(c.to_string().as_bytes(), [first, second, ..] if letters.has([*first, *second])))
             .collect();
         assert!(held.len() > 10_000 && held.into_iter().all(stays));
+    }
+
+    #[test]
+    fn members_are_those_of_the_rows() {
+        let is_member = |c: char| u32::from(c) % 7 > 2;
+        let (members, mut found) = (Members::new(is_member), 0);
+        for c in '\u{800}'..='\u{FFFF}' {
+            let mut utf8 = [0; 3];
+            c.encode_utf8(&mut utf8);
+            assert_eq!(members.has(utf8), ROWS.contains(&[utf8[0], utf8[1]]) && is_member(c), "{c:?}");
+            found += usize::from(members.has(utf8));
+        }
+        assert!(found > 200);
     }
 }

@@ -3,7 +3,7 @@
 //! Loops over a block are written plainly, and become vector instructions in functions that are compiled for a
 //! [`Level`]; only what no compiler finds is written out here. [`Bytewise`] is the portable twin of the others.
 
-use crate::letters::Letters;
+use crate::letters::{Letters, Members};
 
 /// Bytes looked at together.
 pub const BLOCK: usize = 64;
@@ -62,6 +62,9 @@ pub trait Machine {
     /// Whether the machine can [`Machine::fold_characters`].
     const FOLDS: bool = false;
 
+    /// Whether [`Machine::members`] takes less time than looking up the characters one by one.
+    const MEMBERS: bool = false;
+
     /// Bits of the bytes whose highest bit is set.
     fn mask(flags: &[u8; BLOCK]) -> u64;
 
@@ -107,6 +110,14 @@ pub trait Machine {
             bits |= if i + len > BLOCK { 0 } else { ((1 << len) - 1) << i };
         }
         bits
+    }
+
+    /// Bits of the first bytes of characters of [`Members`] that lie in the block as a whole.
+    #[inline(always)]
+    #[must_use]
+    fn members(block: &[u8; BLOCK], members: &Members) -> u64 {
+        let firsts = block.windows(3).map(|utf8| u64::from(members.has([utf8[0], utf8[1], utf8[2]])));
+        firsts.enumerate().fold(0, |bits, (i, is_member)| bits | is_member << i)
     }
 
     /// Calls `f` in a function of its own that is compiled for the machine: a loop that is compiled among others has half of
@@ -186,9 +197,10 @@ pub(crate) mod tests {
 
     /// What a machine makes of a text: folded, masked, its letters, its bits as a list, and where a number is.
     #[derive(Debug, PartialEq)]
-    struct Seen(Vec<u8>, [u64; 2], Vec<u32>, [Option<usize>; 3]);
+    struct Seen(Vec<u8>, [u64; 3], Vec<u32>, [Option<usize>; 3]);
 
     static LETTERS: LazyLock<Letters> = LazyLock::new(|| Letters::new(char::is_alphabetic));
+    static MEMBERS: LazyLock<Members> = LazyLock::new(|| Members::new(char::is_alphabetic));
 
     fn see<M: Machine>(text: &[u8], lowercase: bool) -> Seen {
         let (mut out, mut list) = ([0; BLOCK], vec![0; 2 * BLOCK]);
@@ -197,7 +209,8 @@ pub(crate) mod tests {
         let first = u128::from_le_bytes(*out.first_chunk().expect("64 bytes"));
         let find = |numbers: [u128; 2]| M::find(&numbers, first);
         let found = [find([first, !first]), find([first ^ 1 << 127, first]), find([first ^ 1, first ^ 1 << 64])];
-        Seen(out.to_vec(), [M::mask(&out), M::letters(&out, &LETTERS)], list[1..len].to_vec(), found)
+        let bits = [M::mask(&out), M::letters(&out, &LETTERS), M::members(&out, &MEMBERS)];
+        Seen(out.to_vec(), bits, list[1..len].to_vec(), found)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -268,9 +281,13 @@ pub(crate) mod tests {
 
         #[test]
         fn all_see_what_the_portable_one_sees(
-            text in proptest::collection::vec(prop_oneof![any::<u8>(), 0xC0..0xF0_u8, 0x80..0xC0_u8], 0..100),
+            parts in proptest::collection::vec(prop_oneof![
+                proptest::collection::vec(prop_oneof![any::<u8>(), 0xC0..0xF0_u8, 0x80..0xC0_u8], 1..9),
+                "[\u{900}-\u{97F}\u{2000}-\u{2040}\u{3000}-\u{3100}\u{FF00}-\u{FF40}\u{24000}-\u{26000}]{1,3}".prop_map(String::into_bytes),
+            ], 0..20),
             lowercase: bool,
         ) {
+            let text = parts.concat();
             let want = see::<Bytewise>(&text, lowercase);
             for level in Level::all() {
                 let seen = match level {

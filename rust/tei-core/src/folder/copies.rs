@@ -1,5 +1,7 @@
-//! Which characters outside of ASCII are copied as they are.
-use super::LENGTH_SHIFT;
+//! Text that is copied as it is, 64 bytes at a time, and which characters outside of ASCII are.
+use super::{Folded, Folder, LENGTH_SHIFT, code_point};
+use crate::letters::Letters;
+use crate::machine::{BLOCK, Machine};
 use crate::normalizer::Normalizer;
 
 /// What becomes of a character of two or three bytes while others are copied.
@@ -57,4 +59,98 @@ fn copied(normalizer: Normalizer, c: u32, entry: u128) -> Copied {
 fn stays(normalizer: Normalizer, folded: &[u8]) -> bool {
     let stays = |c: char| c != ' ' && !normalizer.folding().entry(c).is_nonstarter();
     str::from_utf8(folded).is_ok_and(|folded| folded.chars().all(stays))
+}
+
+impl Folder {
+    /// Copies blocks as long as all their bytes are printable ASCII, or white space of that kind; with `brief`, or what else
+    /// can be copied.
+    #[inline(always)]
+    pub(super) fn copy_plain<M: Machine>(
+        &self,
+        text: &[u8],
+        mut at: usize,
+        goal: usize,
+        brief: bool,
+        folded: &mut Folded,
+    ) -> usize {
+        // Where bytes begin that are in the folded text as they were copied.
+        let mut same = at;
+        while at < text.len() && folded.len < goal {
+            // The last bytes come together with some before them: putting them into a block takes longer.
+            let again = BLOCK.saturating_sub(text.len() - at);
+            let again = if again <= at.saturating_sub(same) { again } else { 0 };
+            (at, folded.len) = (at - again, folded.len - again);
+            let rest = &text[at..];
+            let Some(out) = folded.bytes[folded.len..].first_chunk_mut() else { break };
+            let mut strange = M::fold(rest, self.normalizer.lowercase, out) & u64::MAX << again;
+            if brief && strange != 0 {
+                folded.plain = false;
+                strange &= !M::letters(out, &self.tables.letters);
+                // Not for a character that ends in the next block.
+                if strange << 2 != 0 || again > 0 {
+                    let blanks;
+                    (strange, blanks) = self.copy_wide::<M>(strange, folded);
+                    same = if blanks { at + BLOCK } else { same };
+                }
+            }
+            // Told by a branch: where the next block begins need not wait for what is in this one.
+            if strange == 0 && rest.len() >= BLOCK {
+                (at, folded.len) = (at + BLOCK, folded.len + BLOCK);
+                continue;
+            }
+            let plain = strange.trailing_zeros() as usize;
+            let count = plain.min(rest.len());
+            at += count;
+            folded.len += count;
+            // A letter may begin in one block and end in the next.
+            if plain < BLOCK - 2 || again > 0 {
+                break;
+            }
+        }
+        at
+    }
+
+    /// Copies ideographs and what [`Copied`] says, too; returns which of the `strange` bytes of the last block remain, and
+    /// whether others became blanks.
+    #[inline(always)]
+    fn copy_wide<M: Machine>(&self, mut strange: u64, folded: &mut Folded) -> (u64, bool) {
+        let Some(out) = folded.bytes[folded.len..].first_chunk_mut::<BLOCK>() else { return (strange, false) };
+        let ideographs = M::letters(out, &self.tables.ideographs) & strange;
+        strange &= !ideographs;
+        let (mut alone, mut first, mut blank) = (0, 0, 0);
+        if M::MEMBERS {
+            let of = |members| M::members(out, members) & strange;
+            let three = |first: u64| first | first << 1 | first << 2;
+            first = of(&self.tables.alone);
+            alone = three(first);
+            strange &= !(alone | three(of(&self.tables.part)));
+        }
+        while strange != 0 {
+            let at = strange.trailing_zeros() as usize;
+            let Some(&utf8) = out[at..].first_chunk::<3>().filter(|utf8| (0xC0..0xF0).contains(&utf8[0])) else {
+                break;
+            };
+            let bits = ((1 << Letters::len(utf8[0])) - 1) << at;
+            let copied = self.tables.copies.get(code_point(utf8));
+            if copied == Copied::Not {
+                break;
+            }
+            // Without a branch: which of them comes next cannot be predicted.
+            let if_it_is = |kind| bits & u64::from(copied == kind).wrapping_neg();
+            alone |= if_it_is(Copied::Alone);
+            first |= if_it_is(Copied::Alone) & 1 << at;
+            blank |= if_it_is(Copied::Blank);
+            strange &= !bits;
+        }
+        let blanks = blank != 0;
+        while blank != 0 {
+            out[blank.trailing_zeros() as usize] = b' ';
+            blank &= blank - 1;
+        }
+        let before = (strange & strange.wrapping_neg()).wrapping_sub(1);
+        let (alone, first, ideographs) = (alone & before, first & before, ideographs & before);
+        folded.runs |= ideographs != 0;
+        folded.marks.set(folded.len, alone | ideographs, first | ideographs & !(ideographs << 1));
+        (strange, blanks)
+    }
 }

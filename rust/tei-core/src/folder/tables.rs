@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 
 use super::copies::{Copied, Copies};
 use super::{COMPLEX, Folded, IDEOGRAPHS, LENGTH_SHIFT, LONGEST, itself, push_by_table};
-use crate::letters::Letters;
+use crate::letters::{Letters, Members};
 use crate::machine;
 use crate::normalizer::Normalizer;
 
@@ -18,6 +18,10 @@ pub(super) struct Tables {
     pub letters: Letters,
     /// Ideographs that are words of their own.
     pub ideographs: Letters,
+    /// Others that may stay as they are, as parts of words.
+    pub part: Members,
+    /// Others that are words of their own.
+    pub alone: Members,
 }
 
 impl Tables {
@@ -33,7 +37,9 @@ impl Tables {
             let copies = Copies::new(normalizer, &plane);
             let letters = Letters::new(|c| copies.get(c as usize) == Copied::Letter);
             let ideographs = Letters::new(|c| split_ideographs && (c as usize).wrapping_sub(0x4E00) < IDEOGRAPHS);
-            Self { plane, narrow: Default::default(), copies, letters, ideographs }
+            let [part, alone] =
+                [Copied::Letter, Copied::Alone].map(|copied| Members::new(|c| copies.get(c as usize) == copied));
+            Self { plane, narrow: Default::default(), copies, letters, ideographs, part, alone }
         })
     }
 

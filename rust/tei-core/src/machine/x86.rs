@@ -1,7 +1,7 @@
 //! What x86-64 has.
 use super::{BLOCK, Machine};
 use super::{COMPLEX, Step};
-use crate::letters::Letters;
+use crate::letters::{Letters, Members};
 #[allow(clippy::wildcard_imports, reason = "half a hundred names")]
 use std::arch::x86_64::*;
 
@@ -40,6 +40,8 @@ fn apart_avx512<R>(f: impl FnOnce() -> R) -> R {
 }
 
 impl Machine for Avx2 {
+    const MEMBERS: bool = true;
+
     #[inline(always)]
     fn apart<R>(f: impl FnOnce() -> R) -> R {
         // SAFETY: only functions with AVX2 get here.
@@ -60,6 +62,12 @@ impl Machine for Avx2 {
     fn letters(block: &[u8; BLOCK], letters: &Letters) -> u64 {
         // SAFETY: only functions with AVX2 get here.
         unsafe { letters_avx2(block, letters) }
+    }
+
+    #[inline(always)]
+    fn members(block: &[u8; BLOCK], members: &Members) -> u64 {
+        // SAFETY: as above.
+        unsafe { members_avx2(block, members) }
     }
 
     #[inline(always)]
@@ -133,8 +141,7 @@ fn letters_avx2(block: &[u8; BLOCK], letters: &Letters) -> u64 {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn first_bytes_avx2(first: __m256i, second: __m256i, letters: &Letters) -> (u64, u64) {
-    let least = look_up_avx2(letters.least(), first);
-    let span = look_up_avx2(letters.span(), first);
+    let [least, span] = [letters.least(), letters.span()].map(|table| look_up_avx2(&table[..48], 0xC0, first));
     let known = at_least_avx2(span, _mm256_sub_epi8(second, least));
     let [two, three] = [0xC0_u8, 0xE0].map(u8::cast_signed);
     let wide = at_least_avx2(first, _mm256_set1_epi8(two));
@@ -149,20 +156,44 @@ fn at_least_avx2(bytes: __m256i, least: __m256i) -> __m256i {
     _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, least), bytes)
 }
 
-/// What a table holds for first bytes from `0xC0` on to `0xEF`, zero for all others.
+/// What parts of a table hold for bytes from `least` on, a multiple of 16; zero for all others.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn look_up_avx2(table: &[u8; 64], first: __m256i) -> __m256i {
+fn look_up_avx2(table: &[u8], least: u8, bytes: __m256i) -> __m256i {
     let mut found = _mm256_setzero_si256();
-    for (part, least) in table.as_chunks::<16>().0.iter().zip([0xC0_u8, 0xD0, 0xE0]) {
+    for (part, least) in table.as_chunks::<16>().0.iter().zip((least..=0xF0).step_by(16)) {
         // SAFETY: the part has 16 bytes.
         let part = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(part.as_ptr().cast()) });
-        // A shuffle looks up by four bits, and finds zero where the highest is set: for first bytes of other parts.
-        let place = _mm256_sub_epi8(first, _mm256_set1_epi8(least.cast_signed()));
+        // A shuffle looks up by four bits, and finds zero where the highest is set: for bytes of other parts.
+        let place = _mm256_sub_epi8(bytes, _mm256_set1_epi8(least.cast_signed()));
         let place = _mm256_adds_epu8(place, _mm256_set1_epi8(0x70));
         found = _mm256_or_si256(found, _mm256_shuffle_epi8(part, place));
     }
     found
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn members_avx2(block: &[u8; BLOCK], members: &Members) -> u64 {
+    // SAFETY: two halves of 32 bytes are read.
+    let (low, high) = unsafe {
+        (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast()))
+    };
+    let after = _mm256_permute2x128_si256::<0x21>(low, high);
+    let end = _mm256_permute2x128_si256::<0x81>(high, high);
+    let half = |first, after| {
+        let (second, third) = (_mm256_alignr_epi8::<1>(after, first), _mm256_alignr_epi8::<2>(after, first));
+        let of_first = |table: &[u8; BLOCK]| look_up_avx2(&table[32..48], 0xE0, first);
+        let behind = _mm256_sub_epi8(second, of_first(&members.least));
+        let known = at_least_avx2(of_first(&members.span), behind);
+        let three = at_least_avx2(first, _mm256_set1_epi8(0xE0_u8.cast_signed()));
+        let powers = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64.cast_signed());
+        let row = _mm256_shuffle_epi8(powers, _mm256_add_epi8(behind, of_first(&members.row)));
+        let of = _mm256_cmpeq_epi8(_mm256_and_si256(look_up_avx2(&members.of, 0x80, third), row), row);
+        let found = _mm256_and_si256(_mm256_and_si256(known, three), of);
+        u64::from(_mm256_movemask_epi8(found).cast_unsigned())
+    };
+    (half(low, after) | half(high, end) << 32) & (u64::MAX >> 2)
 }
 
 /// One comparison for both numbers, where the compiler makes two of each half.
@@ -210,6 +241,7 @@ fn cut(complex: u16, first: u64, some: u64) -> (usize, u64) {
 
 impl Machine for Avx512 {
     const FOLDS: bool = true;
+    const MEMBERS: bool = true;
 
     #[inline(always)]
     fn apart<R>(f: impl FnOnce() -> R) -> R {
@@ -256,6 +288,24 @@ impl Machine for Avx512 {
             let at_least = |byte: u8| _mm512_cmpge_epu8_mask(first, all(byte));
             let known = _mm512_cmple_epu8_mask(_mm512_sub_epi8(second, least), span);
             spread(known & at_least(0xC0), at_least(0xE0))
+        }
+    }
+
+    #[inline(always)]
+    fn members(block: &[u8; BLOCK], members: &Members) -> u64 {
+        // SAFETY: the block and the tables have 64 bytes, and only functions with AVX-512 get here.
+        unsafe {
+            let load = |bytes: &[u8; BLOCK]| _mm512_loadu_si512(bytes.as_ptr().cast());
+            let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+            let (first, places) = (load(block), load(&PLACES));
+            let after = |bytes: u8| _mm512_permutexvar_epi8(_mm512_add_epi8(places, all(bytes)), first);
+            let of_first = |table: &[u8; BLOCK]| _mm512_permutexvar_epi8(first, load(table));
+            let behind = _mm512_sub_epi8(after(1), of_first(&members.least));
+            let known = _mm512_cmple_epu8_mask(behind, of_first(&members.span)) & (u64::MAX >> 2);
+            let (third, powers) = (after(2), _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed()));
+            let known = known & _mm512_cmpge_epu8_mask(first, all(0xE0)) & _mm512_cmplt_epi8_mask(third, all(0xC0));
+            let row = _mm512_shuffle_epi8(powers, _mm512_add_epi8(behind, of_first(&members.row)));
+            _mm512_mask_test_epi8_mask(known, row, _mm512_permutexvar_epi8(third, load(&members.of)))
         }
     }
 
