@@ -223,7 +223,8 @@ pub struct Pairs<'a> {
 impl Pairs<'_> {
     /// Asks for the memory that a later [`Pairs::get`] of this word will read, and says where that is.
     ///
-    /// Unless the word is plain, and so most likely in its place, for what a [`WordCache::recall`] would read, too.
+    /// Unless the word is plain, and so most likely in its place, for the first pair that a [`WordCache::recall`] would read, too:
+    /// without it, many languages at once take 4 % longer.
     #[inline(always)]
     #[must_use]
     pub fn prefetch<const PLAIN: bool>(self, word: PackedWord) -> u32 {
