@@ -1,7 +1,8 @@
 //! Characters that may stay in a key as they are: those of two and three bytes that belong to words.
 //!
-//! For each first byte of UTF-8 a range of second bytes says which they are. It is narrower than the truth, but a machine
-//! looks 64 bytes up at once, where folding them takes several times as long.
+//! For each first byte of UTF-8 a range of second bytes says which they are ([`Letters`]), and for some rows of characters
+//! third bytes ([`Members`]). It is narrower than the truth, but a machine looks 64 bytes up at once, where folding them takes
+//! several times as long.
 
 /// If a first byte has several ranges, the one that holds one of these is taken, which begin ل, あ, ế and 가: text has far
 /// more of it than of the others.
@@ -80,18 +81,18 @@ impl Members {
     /// Those of which `is_member` says so.
     #[must_use]
     pub fn new(is_member: impl Fn(char) -> bool) -> Self {
-        let mut rows = Self { least: [0; 64], span: [0; 64], row: [0; 64], of: [0; 64] };
+        let mut members = Self { least: [0; 64], span: [0; 64], row: [0; 64], of: [0; 64] };
         for (row, [first, second]) in (0..).zip(ROWS) {
             let i = usize::from(first & 63);
-            if rows.least[i] == 0 {
-                (rows.least[i], rows.row[i]) = (second, row);
+            if members.least[i] == 0 {
+                (members.least[i], members.row[i]) = (second, row);
             }
-            rows.span[i] = second - rows.least[i];
-            for (of, c) in rows.of.iter_mut().zip(characters(first, second)) {
+            members.span[i] = second - members.least[i];
+            for (of, c) in members.of.iter_mut().zip(characters(first, second)) {
                 *of |= u8::from(c.is_some_and(&is_member)) << row;
             }
         }
-        rows
+        members
     }
 
     /// Whether three bytes are a member.

@@ -118,7 +118,7 @@ impl Folder {
         let ideographs = M::letters(out, &self.tables.ideographs) & strange;
         strange &= !ideographs;
         let (mut alone, mut first, mut blank) = (0, 0, 0);
-        // Most of what is left in Japanese and Hindi, whose chunks are found in 1/1.7 and 1/2.7 of the time so.
+        // Most of what is left in Japanese and Hindi: their words are found in 1/1.7 and 1/2.7 of the time with AVX-512.
         if M::MEMBERS {
             let of = |members| M::members(out, members) & strange;
             let three = |first: u64| first | first << 1 | first << 2;
