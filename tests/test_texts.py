@@ -78,18 +78,31 @@ def test_every_container_gives_the_same_ids(tok: tei.Tokenizer, kind: str, texts
     assert np.array_equal(got.row_offsets, want.row_offsets)
 
 
+# Of long lists the first texts are encoded while others are read.
+LONG = 10_000
+
+
 @pytest.mark.parametrize("kind", ["tuple", "bytes", "large_string"])
-def test_long_lists_give_the_same_ids(tok: tei.Tokenizer, kind: str) -> None:
-    texts = TEXTS * 700
-    want, got = tok.encode_batch(CONTAINERS[kind](texts)), tok.encode_batch(texts)
-    assert np.array_equal(got.ids, want.ids)
-    assert np.array_equal(got.row_offsets, want.row_offsets)
+@pytest.mark.parametrize(
+    "texts", [TEXTS, ["ab é " * 50, "", "中 x" * 100, "\ud800 b"], [""]], ids=["short", "long", "empty"]
+)
+def test_long_lists_give_the_same_ids(tok: tei.Tokenizer, kind: str, texts: list[str]) -> None:
+    if "\ud800 b" in texts and kind != "tuple":
+        texts = texts[:-1]
+    texts = [text for _ in range(LONG // len(texts)) for text in texts]
+    want = tok.encode_batch(CONTAINERS[kind](texts), parallel=False)
+    for parallel in (None, True, False):
+        got = tok.encode_batch(texts, parallel=parallel)
+        assert np.array_equal(got.ids, want.ids)
+        assert np.array_equal(got.row_offsets, want.row_offsets)
 
 
-def test_long_lists_keep_what_is_not_utf8() -> None:
+@pytest.mark.parametrize("place", [0, 1500, 3 * LONG // 4, LONG - 1])
+def test_long_lists_keep_what_is_not_utf8(place: int) -> None:
     tok = tei.Tokenizer.train(["ab"], 256, scheme=tei.Scheme.bytes())
-    texts = [b"a\xff", b"b"] * 1500
-    assert [tok.decode_bytes(row) for row in tok.encode_batch(texts)] == texts
+    texts = [b"ab" * 20] * LONG
+    texts[place] = b"a\xff"
+    assert [tok.decode_bytes(row) for row in tok.encode_batch(texts, parallel=True)] == texts
 
 
 @pytest.mark.parametrize(
@@ -102,6 +115,7 @@ def test_long_lists_keep_what_is_not_utf8() -> None:
         ([b"a", b"b\xe4\xb8"], tei.EncodingError, r"texts\[1\] is not UTF-8: byte 0xe4 at offset 1: "),
         # Long lists are taken part by part.
         (["a"] * 2500 + [3], tei.InvalidInputError, r"texts\[2500\] is <class 'int'>, not str: "),
+        (["ab é " * 50] * 9000 + [3], tei.InvalidInputError, r"texts\[9000\] is <class 'int'>, not str: "),
         ([b"a"] * 2500 + ["a"], tei.InvalidInputError, r"texts\[2500\] is <class 'str'>, not bytes as the first: "),
         (np.array(["a", None]), tei.InvalidInputError, r"texts\[1\] is <class 'NoneType'>, not str"),
         (np.array([b"a", b"\xfe"]), tei.EncodingError, r"texts\[1\] is not UTF-8: byte 0xfe at offset 0"),
@@ -154,21 +168,23 @@ def test_texts_are_released() -> None:
     text = "one" * 100
     before = sys.getrefcount(text)
     tok = make(TOKENS)
-    for container in ([text], (text,), iter([text]), np.array([text], object)):
+    for container in ([text], [text] * LONG, (text,), iter([text]), np.array([text], object)):
         tok.encode_batch(container)
     del container
+    with pytest.raises(tei.InvalidInputError, match=f"{LONG}"):
+        tok.encode_batch([*[text] * LONG, 3])  # type: ignore[list-item]
     assert sys.getrefcount(text) == before
 
 
 def test_a_list_may_change_meanwhile(tok: tei.Tokenizer) -> None:
-    texts = [f"{'ab é ' * 50}{i}" for i in range(2000)]
+    texts = [f"{'ab é ' * 50}{i}" for i in range(LONG)]
     want, stop = tok.encode_batch(list(texts)).ids, threading.Event()
     shared = list(texts)
 
     def churn() -> None:
         while not stop.is_set():
             shared.clear()
-            shared.extend(f"{'ab é ' * 50}{i}" for i in range(2000))
+            shared.extend(f"{'ab é ' * 50}{i}" for i in range(LONG))
 
     thread = threading.Thread(target=churn)
     thread.start()

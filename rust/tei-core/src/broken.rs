@@ -1,15 +1,15 @@
 //! Byte strings that are not UTF-8, in the bytes scheme: what is text in them is encoded as text, and every other byte,
 //! also those of lone surrogates, is a word and a token of its own.
 use crate::TokenId;
+use crate::batch::{self, AlignedRows, Rows};
 use crate::encoder::Encoder;
 use crate::encoding::Encoding;
-use crate::parallel::{self, AlignedRows, Rows};
 
-/// Encodes byte strings as [`parallel::encode_batch`] encodes texts.
+/// Encodes byte strings as [`batch::encode_batch`] encodes texts.
 #[must_use]
 pub fn encode_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize, threads: usize) -> Rows {
     let parts: Vec<&str> = texts.iter().flat_map(|text| text.utf8_chunks().map(|chunk| chunk.valid())).collect();
-    let found = parallel::encode_batch(encoder, &parts, limit, threads);
+    let found = batch::encode_batch(encoder, &parts, limit, threads);
     let mut rows = Rows::empty();
     let place = |end: i64| end.cast_unsigned() as usize;
     let mut part = found.ends.windows(2).map(|ends| &found.ids[place(ends[0])..place(ends[1])]);

@@ -44,36 +44,58 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Panics
 /// If `work` does, on any thread.
 pub fn run(threads: usize, work: &(dyn Fn() + Sync)) {
-    if threads <= 1 {
-        return work();
-    }
-    let call = Call::start(threads - 1, work);
-    work();
+    beside(work, |call| {
+        call.ask(threads.saturating_sub(1));
+        call.work();
+    });
+}
+
+/// Runs `main` on this thread, which may ask for helpers that run `work` beside it; returns when all have finished.
+///
+/// # Panics
+/// If `main` does, or `work` on any thread.
+pub fn beside<R>(work: &(dyn Fn() + Sync), main: impl FnOnce(&Call) -> R) -> R {
+    // SAFETY: only the lifetime changes; a call waits for its helpers before the work ends, even on a panic.
+    let work = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
+    let call = Call { work, helpers: Mutex::default() };
+    let result = main(&call);
     if let Some(panic) = call.finish() {
         resume_unwind(panic);
     }
+    result
 }
 
-/// Helpers at work for one caller.
-struct Call(Vec<Arc<Helper>>);
+/// Work of one caller, and the helpers at it.
+pub struct Call {
+    work: &'static (dyn Fn() + Sync),
+    helpers: Mutex<Vec<Arc<Helper>>>,
+}
 
 impl Call {
-    fn start(count: usize, work: &(dyn Fn() + Sync)) -> Self {
-        // SAFETY: only the lifetime changes; this call waits for its helpers before the work ends, even on a panic.
-        let work = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
-        Self((0..count).map_while(|_| Helper::get(Task(work))).collect())
+    /// Has at least `count` helpers at work, as far as they can be had; returns how many there are.
+    pub fn ask(&self, count: usize) -> usize {
+        let mut helpers = lock(&self.helpers);
+        let missing = helpers.len()..count;
+        helpers.extend(missing.map_while(|_| Helper::get(Task(self.work))));
+        helpers.len()
+    }
+
+    /// Works on this thread, too.
+    pub fn work(&self) {
+        (self.work)();
     }
 
     /// Waits for those that have begun; the others need not.
-    fn finish(mut self) -> Option<Panic> {
-        let panics: Vec<_> = self.0.drain(..).filter_map(Helper::release).collect();
+    fn finish(&self) -> Option<Panic> {
+        let helpers = std::mem::take(&mut *lock(&self.helpers));
+        let panics: Vec<_> = helpers.into_iter().filter_map(Helper::release).collect();
         panics.into_iter().next()
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|helper| drop(Helper::release(helper)));
+        self.finish();
     }
 }
 

@@ -3,6 +3,7 @@
 //! Text → [`steps`] → normalized text → [`splits`] → words → longest match over a [`trie`] → tokens → ids.
 pub mod added_tokens;
 pub mod arena;
+pub mod batch;
 pub mod blanks;
 pub mod blocks;
 pub mod boundaries;
@@ -14,6 +15,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod encoding;
 pub mod error;
+pub mod feed;
 pub mod folder;
 pub mod grow;
 pub mod helpers;

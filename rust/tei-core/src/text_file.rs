@@ -6,9 +6,10 @@ use std::io;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::batch::Rows;
 use crate::blocks::{Block, Blocks};
 use crate::encoder::Encoder;
-use crate::parallel::{Rows, stream, thread_count};
+use crate::parallel::{stream, thread_count};
 use crate::separator::Separator;
 use crate::{Error, Result, jsonl, utf8};
 

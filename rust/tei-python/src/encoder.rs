@@ -8,10 +8,10 @@ use tei_core::encoder::Encoder as Core;
 use tei_core::rows::checked_offsets;
 use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
-use tei_core::{broken, decoder, parallel, span};
+use tei_core::{batch, broken, decoder, span};
 
 use crate::errors::{raise, to_python};
-use crate::texts::{Texts, text};
+use crate::texts::{Texts, encode_batch, text};
 
 /// Ids, character offsets and word numbers of one text.
 type Aligned = (Vec<u32>, Vec<(usize, usize)>, Vec<u32>);
@@ -100,9 +100,7 @@ impl Encoder {
         threads: usize,
         limit: Option<usize>,
     ) -> PyResult<Rows<'py>> {
-        let batch = Texts::new(texts, self.core.is_lossless())?;
-        let texts = batch.borrowed();
-        let (ids, row_offsets) = py.detach(|| texts.encode(&self.core, limit, threads));
+        let (ids, row_offsets) = encode_batch(texts, &self.core, limit, threads, batch::Rows::finish)?;
         Ok((ids.into_pyarray(py), row_offsets.into_pyarray(py)))
     }
 
@@ -113,12 +111,12 @@ impl Encoder {
         texts: &Bound<'py, PyAny>,
         threads: usize,
     ) -> PyResult<AlignedRows<'py>> {
-        let batch = Texts::new(texts, self.core.is_lossless())?;
-        let (texts, broken) = (batch.as_slice(), batch.broken());
+        let read = Texts::new(texts, self.core.is_lossless())?;
+        let (texts, broken) = (read.as_slice(), read.broken());
         let (rows, offsets, word_ids) = py.detach(|| {
             let all = match broken {
                 Some(texts) => broken::encode_aligned_batch(&self.core, &texts),
-                None => parallel::encode_aligned_batch(&self.core, texts, threads),
+                None => batch::encode_aligned_batch(&self.core, texts, threads),
             };
             (all.rows.finish(), all.offsets, all.word_ids)
         });
@@ -152,7 +150,7 @@ impl Encoder {
         let texts = py.detach(|| {
             let offsets = checked_offsets(row_offsets, ids.len())?;
             let decode = |row: &[u32]| decoder::decode(self.core.vocabulary(), row, skip, cleanup);
-            Ok(parallel::decode_batch(ids, &offsets, threads, decode))
+            Ok(batch::decode_batch(ids, &offsets, threads, decode))
         });
         texts.map_err(|e| to_python(&e))
     }

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use tei_core::broken;
-use tei_core::parallel::{self, Rows as Core};
+use tei_core::batch::Rows as Core;
 use tei_core::text_file::{Layout, TextFile as CoreFile};
 
 use crate::encoder::Encoder;
 use crate::errors::{raise, to_python};
-use crate::texts::Texts;
+use crate::texts::encode_batch;
 
 /// Ids of all rows, and where each row begins.
 type Arrays<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i64>>);
@@ -100,18 +99,11 @@ impl Rows {
     }
 
     /// Appends a row for each text; threads: 0 chooses by the size of the batch.
-    fn add(&self, py: Python<'_>, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
-        let batch = Texts::new(texts, encoder.core.is_lossless())?;
-        let (texts, broken) = (batch.as_slice(), batch.broken());
-        py.detach(|| {
-            let mut part = match broken {
-                Some(texts) => broken::encode_batch(&encoder.core, &texts, usize::MAX, threads),
-                None => parallel::encode_batch(&encoder.core, texts, usize::MAX, threads),
-            };
+    fn add(&self, encoder: &Encoder, texts: &Bound<'_, PyAny>, threads: usize) -> PyResult<()> {
+        encode_batch(texts, &encoder.core, None, threads, |mut part| {
             part.ends.remove(0);
             self.core.lock().unwrap_or_else(PoisonError::into_inner).take(&mut part);
-        });
-        Ok(())
+        })
     }
 
     /// The ids and the offsets of the rows in them, which begin anew.

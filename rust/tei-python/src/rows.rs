@@ -7,7 +7,7 @@ use tei_core::rows::{Item, Layout, Padding, Part, Strategy, Truncation, checked_
 
 use crate::encoder::Encoder;
 use crate::errors::{raise, to_python};
-use crate::texts::Texts;
+use crate::texts::encode_batch;
 
 /// Ids of all rows, and where each row begins.
 type Rows<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i64>);
@@ -82,12 +82,10 @@ impl RowPlan {
         threads: usize,
         limit: Option<usize>,
     ) -> PyResult<Assembled<'py>> {
-        let batch = Texts::new(texts, encoder.core.is_lossless())?;
-        let texts = batch.borrowed();
-        let made = py.detach(|| {
-            let (ids, offsets) = texts.encode(&encoder.core, limit, threads);
+        let made = encode_batch(texts, &encoder.core, limit, threads, |rows| {
+            let (ids, offsets) = rows.finish();
             self.make(&[&ids], &[&offsets])
-        });
+        })?;
         self.finish(py, made.map_err(|e| to_python(&e))?)
     }
 }

@@ -4,10 +4,11 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
+use tei_core::batch::{self, Rows};
+use tei_core::broken;
 use tei_core::encoder::Encoder;
 use tei_core::machine::prefetch;
 use tei_core::utf8::{self, Fault, without_surrogates};
-use tei_core::{broken, parallel};
 
 use crate::arrow;
 use crate::errors::raise;
@@ -16,6 +17,8 @@ use crate::errors::raise;
 const AHEAD: usize = 16;
 /// Texts of a list that are taken together.
 const PART: usize = 1024;
+/// From so many texts on, reading them is worth a thread of its own.
+const LONG: usize = 4 * PART;
 
 /// The texts of a batch, with all that they are borrowed from.
 #[derive(Default)]
@@ -41,11 +44,7 @@ impl<'py> Texts<'py> {
     pub fn new(texts: &Bound<'py, PyAny>, lossless: bool) -> PyResult<Self> {
         let mut all = Self { lossless, ..Self::default() };
         if let Ok(list) = texts.cast::<PyList>() {
-            all.items.reserve_exact(list.len());
-            // Part by part: a str is then still in a cache when it is read.
-            for first in (0..list.len()).step_by(PART) {
-                all.read_slice(list.get_slice(first, first + PART))?;
-            }
+            all.read_list(list, |_| {})?;
         } else if let Ok(tuple) = texts.cast::<PyTuple>() {
             all.read_tuple(tuple.clone())?;
         } else if is_one_text(texts) {
@@ -78,9 +77,17 @@ impl<'py> Texts<'py> {
         Some(all)
     }
 
-    /// All that is needed of them while other threads of Python run.
-    pub fn borrowed(&self) -> Borrowed<'_> {
-        Borrowed { texts: &self.items, broken: self.broken() }
+    /// Takes a list; `show` is shown all that has been read, again and again.
+    fn read_list(&mut self, list: &Bound<'py, PyList>, mut show: impl FnMut(&'static [&'static str])) -> PyResult<()> {
+        let len = list.len();
+        self.items.reserve_exact(len);
+        // Part by part: a str is then still in a cache when it is read.
+        for first in (0..len).step_by(PART) {
+            self.read_slice(list.get_slice(first, len.min(first + PART)))?;
+            // SAFETY: there is room for all, so that the items stay where they are until `self` is dropped.
+            show(unsafe { forever(&self.items) });
+        }
+        Ok(())
     }
 
     fn read_tuple(&mut self, tuple: Bound<'py, PyTuple>) -> PyResult<()> {
@@ -220,24 +227,41 @@ impl<'py> Texts<'py> {
     }
 }
 
-/// Texts without what they are borrowed from.
-pub struct Borrowed<'a> {
-    texts: &'a [&'a str],
-    broken: Option<Vec<&'a [u8]>>,
-}
-
-impl Borrowed<'_> {
-    /// Ids of all texts, of each the first `limit` (None: all), and where each text's begin.
-    ///
-    /// threads: 0 chooses by the size of the batch.
-    pub fn encode(&self, encoder: &Encoder, limit: Option<usize>, threads: usize) -> (Vec<i32>, Vec<i64>) {
-        let limit = limit.unwrap_or(usize::MAX);
-        let rows = match &self.broken {
-            Some(texts) => broken::encode_batch(encoder, texts, limit, threads),
-            None => parallel::encode_batch(encoder, self.texts, limit, threads),
-        };
-        rows.finish()
+/// What `then` makes of the rows of ids of all texts, of each the first `limit` (None: all).
+///
+/// Of a long list, the first texts are encoded by other threads while the others are read. threads: 0 chooses by the size
+/// of the batch. Other threads of Python run meanwhile.
+pub fn encode_batch<R: Send>(
+    texts: &Bound<'_, PyAny>,
+    encoder: &Encoder,
+    limit: Option<usize>,
+    threads: usize,
+    then: impl FnOnce(Rows) -> R + Send,
+) -> PyResult<R> {
+    let (py, limit, lossless) = (texts.py(), limit.unwrap_or(usize::MAX), encoder.is_lossless());
+    let long = |list: &&Bound<'_, PyList>| threads != 1 && list.len() >= LONG;
+    if let Some(list) = texts.cast().ok().filter(long) {
+        let mut read = Texts { lossless, ..Texts::default() };
+        let (result, rows) = batch::encode_incoming(encoder, limit, threads, |mut rows| {
+            read.read_list(list, |texts| rows.show(texts))?;
+            if read.broken.is_empty() {
+                py.detach(|| rows.finish(&read.items));
+            }
+            PyResult::Ok(())
+        });
+        result?;
+        if read.broken.is_empty() {
+            return Ok(py.detach(|| then(rows)));
+        }
     }
+    let read = Texts::new(texts, lossless)?;
+    let (texts, broken) = (read.as_slice(), read.broken());
+    Ok(py.detach(|| {
+        then(match broken {
+            Some(texts) => broken::encode_batch(encoder, &texts, limit, threads),
+            None => batch::encode_batch(encoder, texts, limit, threads),
+        })
+    }))
 }
 
 /// Whether `items` is a tuple of nothing but `str`, no class derived from it among them.
@@ -268,13 +292,13 @@ fn flat<'py, T: numpy::Element>(array: &Bound<'py, PyUntypedArray>, items: &str)
     contiguous.call_method1("view", (items,))?.extract::<PyReadonlyArray1<'py, T>>()
 }
 
-/// Forgets what a string is borrowed from.
+/// Forgets what something is borrowed from.
 ///
 /// # Safety
-/// The owner must outlive every use.
-unsafe fn forever(text: &str) -> &'static str {
+/// The owner must outlive every use, and leave it as it is.
+unsafe fn forever<T: ?Sized>(borrowed: &T) -> &'static T {
     // SAFETY: promised by the caller.
-    unsafe { std::mem::transmute(text) }
+    unsafe { &*std::ptr::from_ref(borrowed) }
 }
 
 #[inline]
