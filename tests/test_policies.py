@@ -1,5 +1,7 @@
 """Policies, budgets, padding, reasons and diagnostics."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 import reference
 from tei import InvalidInputError, MismatchError, SizeError, WordCounts
 from tei.evidence import Evidence
-from tei.policy import Auto, Budget, Decision, Grow, Refresh, Replace, Trim
+from tei.policy import Auto, Bounds, Budget, Decision, Grow, Refresh, Replace, Trim
 from tei.sizing import diagnose
 from vocabularies import LETTERS, SPECIAL, make, tables, vocabularies
 
@@ -219,3 +221,22 @@ def test_auto_keeps_common_characters_that_the_text_lacks():
     assert {"\u201c", "é", "##é"} <= target
     assert not {"ж", "中", "abc"} & target
     assert "\u201c" not in tok.plan(counts, size=len(target) - 3).target
+
+
+@pytest.mark.parametrize(
+    ("unused", "bound", "gone"), [(2187, 0.0264, True), (54, 0.0264, False), (2187, 0.024, False)], ids=str
+)
+def test_auto_gives_up_what_saves_little_for_its_number(unused, bound, gone):
+    words = ["".join(letters) for letters in itertools.product("abc", repeat=4)]
+    rare = ["".join(letters) for letters in itertools.product("abc", repeat=7)][:unused]
+    # 27 of those that the text lacks make other text longer by 2.5 % if they are gone.
+    met = rare[:: unused // 27]
+    tok = make([*ALPHABET, *words, *rare])
+    counts = WordCounts.from_mapping(dict.fromkeys(words, 40))
+    held_out = WordCounts.from_mapping({**dict.fromkeys(words, 40), **dict.fromkeys(met, 1)})
+    plan = tok.plan(counts, size="auto", held_out=held_out, bounds=Bounds(token_growth=bound))
+    left = set(plan.target)
+    assert left >= set(words)
+    assert bool(left & set(rare)) is not gone
+    growth = tok.apply(plan).usage(held_out).tokens / tok.usage(held_out).tokens - 1
+    assert (5 / 6 - 0.05) * bound < growth <= bound

@@ -19,6 +19,12 @@ __all__ = ["Budget", "Size", "chosen_size", "chosen_to_drop", "diagnose"]
 # A character of Latin-1 or general punctuation.
 COMMON = re.compile("[\xa1-\xff\u2010-\u2027\u2030-\u205e]")
 
+# `auto` goes so far into the bound on growth whatever it takes. The rest of it must buy something: this much growth for all
+# that is left, in proportion. Tokens that the text never uses are many and save nearly nothing; on tweets 2,300 of them
+# saved .04 % of new text. Where used tokens go, a tenth fewer cost four times as much.
+FIRM = 5 / 6
+WORTH = 0.0125
+
 # What Zouhar et al. 2023 found to follow translation quality best.
 RENYI_ORDER = 2.5
 
@@ -133,13 +139,17 @@ def _size_for_latency(evidence: Evidence, latency: float) -> int:
 
 
 def _auto_size(evidence: Evidence) -> int:
-    """The smallest size at which, and above which, held-out words stay within the bounds."""
+    """The smallest size at which held-out words stay within the bounds, and the last of the growth is worth it."""
     (trim, usage), bounds = _held_out(evidence), evidence.bounds
-    good = trim.tokens <= usage.tokens * (1 + bounds.token_growth)
-    good &= trim.unknown_words <= usage.unknown_words + bounds.unknown_words * usage.words
+    good = trim.unknown_words <= usage.unknown_words + bounds.unknown_words * usage.words
     if evidence.rows is not None:
         good &= np.cumsum(trim.costs) <= bounds.drift * usage.tokens
-    return _smallest(evidence, good)
+    firm = FIRM * bounds.token_growth
+    first = _smallest(evidence, good & (trim.tokens <= usage.tokens * (1 + firm)))
+    sizes = evidence.tokenizer.vocab_size - 1 - np.arange(len(good))
+    growth = np.minimum(bounds.token_growth, firm + WORTH * (1 - sizes / first))
+    worth = sizes[(sizes < first) & good & (trim.tokens <= usage.tokens * (1 + growth))]
+    return int(worth[-1]) if len(worth) else first
 
 
 def _smallest(evidence: Evidence, good: NDArray[np.bool_]) -> int:
