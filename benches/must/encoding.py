@@ -215,7 +215,7 @@ def two_threads(options: Options) -> Result:
         same = np.array_equal(*(peers[Tei, n].ragged(texts).ids for n in (1, 2)))
         calls = {f"{kind.name} {n}": functools.partial(peer.ragged, texts) for (kind, n), peer in peers.items()}
         calls |= {f"machine {n}": functools.partial(_hash, n) for n in (1, 2)}
-        seconds = interleave(calls, rounds=3 if options.quick else 15)
+        seconds = interleave(calls, rounds=3 if options.quick else 40)
     # What else runs only ever adds time, and to two threads more than to one: the least disturbed rounds count.
     best = {name: min(times) for name, times in seconds.items()}
     scaling = {name: best[f"{name} 1"] / best[f"{name} 2"] for name in ("tei", "nanotoken", "machine")}
