@@ -55,7 +55,7 @@ impl Rows {
     /// Moves the rows of `part` to the end of these.
     pub fn take(&mut self, part: &mut Self) {
         let start = self.ids.len() as i64;
-        self.ids.append(&mut part.ids);
+        huge::append(&mut self.ids, &mut part.ids);
         self.ends.extend(part.ends.drain(..).map(|end| start + end));
     }
 

@@ -48,6 +48,42 @@ pub fn reserve<T>(items: &mut Vec<T>, additional: usize) {
     advise(spare.as_ptr(), size_of_val(spare));
 }
 
+/// From so many bytes of room on, what is written first will have left the caches before the last is.
+const PAST_CACHES: usize = 8 << 20;
+
+/// Moves all of `part` to the end of `items`, past the caches if there is room for much: their lines would be fetched only to
+/// be overwritten. Two threads encode 20 MB in 2 to 5 % less time, also if the ids are read right after that.
+pub fn append(items: &mut Vec<u32>, part: &mut Vec<u32>) {
+    #[cfg(target_arch = "x86_64")]
+    if items.capacity() >= PAST_CACHES / size_of::<u32>() {
+        items.reserve(part.len());
+        stream(part, &mut items.spare_capacity_mut()[..part.len()]);
+        // SAFETY: so many items were written.
+        unsafe { items.set_len(items.len() + part.len()) };
+        return part.clear();
+    }
+    items.append(part);
+}
+
+/// Copies all items past the caches.
+#[cfg(target_arch = "x86_64")]
+fn stream(from: &[u32], to: &mut [std::mem::MaybeUninit<u32>]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+    assert_eq!(from.len(), to.len());
+    // SAFETY: four places of items make one of a vector.
+    let (head, blocks, tail) = unsafe { to.align_to_mut::<std::mem::MaybeUninit<__m128i>>() };
+    let (first, rest) = from.split_at(head.len());
+    let (middle, last) = rest.split_at(4 * blocks.len());
+    head.write_copy_of_slice(first);
+    for (to, from) in blocks.iter_mut().zip(middle.as_chunks::<4>().0) {
+        // SAFETY: both are 16 bytes, the target is aligned, and SSE2 is part of every x86-64.
+        unsafe { _mm_stream_si128(to.as_mut_ptr(), _mm_loadu_si128(from.as_ptr().cast())) };
+    }
+    tail.write_copy_of_slice(last);
+    // SAFETY: part of every x86-64; other threads see what was written once they are told of it.
+    unsafe { _mm_sfence() };
+}
+
 /// Asks for huge pages within `size` bytes from `start` on, before the first touch: pages in use are not changed.
 fn advise<T>(start: *const T, size: usize) {
     let skipped = start.cast::<u8>().align_offset(PAGE);
@@ -140,6 +176,19 @@ mod tests {
             table[len - 1] = [3, 4];
             assert_eq!(table.iter().flatten().sum::<u64>(), 7);
             assert_eq!(table.as_ptr().addr() % Huge::<[u64; 2]>::align(len), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_appended_follows_what_was_there() {
+        for room in [0, PAST_CACHES / 4] {
+            let (mut items, mut want) = (Vec::with_capacity(room), Vec::new());
+            for count in (0..70).chain([4_099, 2 << 20]) {
+                let mut part: Vec<u32> = (count..2 * count).collect();
+                want.extend_from_slice(&part);
+                append(&mut items, &mut part);
+                assert!(part.is_empty() && items == want, "{count} items");
+            }
         }
     }
 }
