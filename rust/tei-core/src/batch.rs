@@ -3,8 +3,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Worker};
 use crate::encoding::Encoding;
-use crate::feed::{Feed, Incoming};
-use crate::parallel::{MIN_UNIT, Queue, in_order, map_units, prefetched, thread_count, units};
+use crate::feed::{Feed, Incoming, map_units};
+use crate::helpers::lock;
+use crate::parallel::{MIN_UNIT, Queue, in_order, prefetched, thread_count, units};
 use crate::{TokenId, huge, span};
 
 /// From so many bytes on, the number of ids is judged by a sample: of so many texts so many bytes.
@@ -95,19 +96,17 @@ pub fn encode_incoming<'t, R>(
     main: impl FnOnce(IncomingRows<'_, 't>) -> R,
 ) -> (R, Rows) {
     let (feed, rows) = (Feed::default(), Mutex::new(Rows::empty()));
-    let all_rows = || rows.lock().unwrap_or_else(PoisonError::into_inner);
-    let queue = Mutex::new(Queue::closed(|part: &mut Rows| all_rows().take(part)));
-    let queued = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+    let queue = Mutex::new(Queue::closed(|part: &mut Rows| lock(&rows).take(part)));
     let work = || {
         let mut part = Rows::default();
         while let Some((unit, texts)) = feed.take() {
             encoder.with_worker(|worker| part.encode(encoder, texts, limit, worker));
-            part = queued().put(unit, part);
+            part = lock(&queue).put(unit, part);
         }
     };
     let open = |texts: &[&str], bytes| {
-        all_rows().make_room(encoder, texts, bytes, limit);
-        queued().open();
+        lock(&rows).make_room(encoder, texts, bytes, limit);
+        lock(&queue).open();
     };
     let result = feed.work(threads, &work, |incoming| main(IncomingRows { incoming, open: &open }));
     (result, rows.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -1,7 +1,7 @@
-//! Texts that come in while those before them are worked on: strings of Python are read by one thread only.
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+//! Texts handed out to threads, while others are still coming in: strings of Python are read by one thread only.
+use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::helpers::{self, Call};
+use crate::helpers::{self, Call, lock};
 use crate::parallel::{MAX_UNIT, MIN_UNIT, thread_count};
 
 /// What a text weighs besides its bytes.
@@ -38,7 +38,7 @@ impl<'t> Feed<'t> {
 
     /// The next texts, together large enough to be worth it, with the number of their unit; waits for them if need be.
     pub fn take(&self) -> Option<(usize, &'t [&'t str])> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while state.left.is_empty() {
             if state.sharers > 0 {
                 return None;
@@ -48,8 +48,12 @@ impl<'t> Feed<'t> {
         Some(state.take())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<'t>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Runs `work`, which is to take until nothing is left, on all threads.
+    fn work_on(&self, texts: &'t [&'t str], threads: usize, work: &(dyn Fn() + Sync)) {
+        self.work(threads, work, |mut incoming| {
+            incoming.end(texts);
+            incoming.work();
+        });
     }
 }
 
@@ -78,24 +82,28 @@ pub struct Incoming<'a, 't> {
 impl<'t> Incoming<'_, 't> {
     /// Shows all texts that are there so far; those shown before come first.
     pub fn show(&mut self, texts: &'t [&'t str]) {
-        let mut state = self.feed.lock();
+        self.add(texts, false);
+    }
+
+    /// Shows all texts there will ever be; returns how many bytes they have.
+    pub fn end(&mut self, texts: &'t [&'t str]) -> usize {
+        self.add(texts, true);
+        self.bytes
+    }
+
+    fn add(&mut self, texts: &'t [&'t str], last: bool) {
+        let mut state = lock(&self.feed.state);
         let new = &texts[state.shown..];
         let bytes: usize = new.iter().map(|text| text.len()).sum();
         state.left = &texts[state.shown - state.left.len()..];
         state.shown = texts.len();
         state.weight += bytes + TEXT * new.len();
+        self.bytes += bytes;
+        let threads = thread_count(self.threads, self.bytes);
+        state.sharers = if last { threads } else { 0 };
         drop(state);
         self.feed.more.notify_all();
-        self.bytes += bytes;
-        self.call.ask(thread_count(self.threads, self.bytes) - 1);
-    }
-
-    /// Shows all texts there will ever be; returns how many bytes they have.
-    pub fn end(&mut self, texts: &'t [&'t str]) -> usize {
-        self.show(texts);
-        self.feed.lock().sharers = self.call.ask(0) + 1;
-        self.feed.more.notify_all();
-        self.bytes
+        self.call.ask(threads - 1);
     }
 
     /// Works on this thread, too, until nothing is left.
@@ -106,12 +114,51 @@ impl<'t> Incoming<'_, 't> {
 
 impl Drop for Incoming<'_, '_> {
     fn drop(&mut self) {
-        let mut state = self.feed.lock();
+        let mut state = lock(&self.feed.state);
         if state.sharers == 0 {
             *state = State { sharers: 1, ..State::default() };
             self.feed.more.notify_all();
         }
     }
+}
+
+/// Runs `work` on every unit of `texts`, on `threads` threads (0: choose), and returns the results in order.
+pub fn map_units<R: Send>(texts: &[&str], threads: usize, work: impl Fn(&[&str]) -> R + Sync) -> Vec<R> {
+    let (feed, results) = (Feed::default(), Mutex::new(Vec::new()));
+    feed.work_on(texts, threads, &|| {
+        while let Some((unit, texts)) = feed.take() {
+            let result = work(texts);
+            lock(&results).push((unit, result));
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(unit, _)| *unit);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Runs `work` on every unit of `texts`, on `threads` threads (0: choose), each with a state of its own that goes from unit to
+/// unit.
+///
+/// Which state sees which unit is a matter of chance. States there are go on; new ones are left with them.
+pub fn fold_units<S: Default + Send>(
+    texts: &[&str],
+    threads: usize,
+    states: &mut Vec<S>,
+    work: impl Fn(&mut S, &[&str]) + Sync,
+) {
+    let (feed, idle) = (Feed::default(), Mutex::new(std::mem::take(states)));
+    feed.work_on(texts, threads, &|| {
+        let Some((_, mut texts)) = feed.take() else { return };
+        let mut state = lock(&idle).pop().unwrap_or_default();
+        loop {
+            work(&mut state, texts);
+            match feed.take() {
+                Some((_, next)) => texts = next,
+                None => break lock(&idle).push(state),
+            }
+        }
+    });
+    *states = idle.into_inner().unwrap_or_else(PoisonError::into_inner);
 }
 
 #[cfg(test)]
@@ -120,10 +167,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-
-    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     /// Takes all texts, which are shown in parts of `part`; the units in order.
     fn taken<'t>(texts: &'t [&'t str], part: usize, threads: usize) -> Vec<&'t [&'t str]> {

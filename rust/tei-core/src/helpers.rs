@@ -35,7 +35,7 @@ struct Helper {
 }
 
 /// A lock whose content is right whatever panicked: it is only ever replaced as a whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,12 +72,11 @@ pub struct Call {
 }
 
 impl Call {
-    /// Has at least `count` helpers at work, as far as they can be had; returns how many there are.
-    pub fn ask(&self, count: usize) -> usize {
+    /// Has at least `count` helpers at work, as far as they can be had.
+    pub fn ask(&self, count: usize) {
         let mut helpers = lock(&self.helpers);
         let missing = helpers.len()..count;
         helpers.extend(missing.map_while(|_| Helper::get(Task(self.work))));
-        helpers.len()
     }
 
     /// Works on this thread, too.

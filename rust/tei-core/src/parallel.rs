@@ -3,10 +3,10 @@
 //! Work is handed out in order, in units of bytes, and results are joined in order: the output never depends on the number
 //! of threads.
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use crate::helpers;
+use crate::helpers::{self, lock};
 use crate::machine::prefetch;
 
 /// Below this many bytes of text a second thread costs more than it brings.
@@ -103,7 +103,7 @@ pub fn stream<P: Default + Send>(
     let source = Mutex::new((0, next));
     let queue = Mutex::new(Queue { next: 0, ..Queue::closed(join) });
     let take = |part: &mut P| {
-        let (taken, next) = &mut *source.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, next) = &mut *lock(&source);
         *taken += 1;
         next(part).then_some(*taken - 1)
     };
@@ -111,7 +111,7 @@ pub fn stream<P: Default + Send>(
         let mut part = P::default();
         while let Some(unit) = take(&mut part) {
             work(&mut part);
-            part = queue.lock().unwrap_or_else(PoisonError::into_inner).put(unit, part);
+            part = lock(&queue).put(unit, part);
         }
     };
     helpers::run(threads, &run);
@@ -156,52 +156,6 @@ impl<P: Default, J: FnMut(&mut P)> Queue<P, J> {
             self.next += 1;
         }
     }
-}
-
-/// Runs `work` on every unit of `texts`, on `threads` threads, and returns the results in order.
-pub fn map_units<R: Send>(texts: &[&str], threads: usize, work: impl Fn(&[&str]) -> R + Sync) -> Vec<R> {
-    let bytes: usize = texts.iter().map(|text| text.len()).sum();
-    let threads = thread_count(threads, bytes);
-    if threads <= 1 {
-        return vec![work(texts)];
-    }
-    let (units, mut results) = (text_units(texts, bytes, threads), Vec::new());
-    let fill = |unit: usize, part: &mut Option<R>| *part = Some(work(&texts[units[unit].clone()]));
-    in_order(units.len(), threads, fill, |part| results.extend(part.take()));
-    results
-}
-
-/// Runs `work` on every unit of `texts`, on `threads` threads, each with a state of its own that goes from unit to unit.
-///
-/// Which state sees which unit is a matter of chance. States there are go on; new ones are left with them.
-pub fn fold_units<S: Default + Send>(
-    texts: &[&str],
-    threads: usize,
-    states: &mut Vec<S>,
-    work: impl Fn(&mut S, &[&str]) + Sync,
-) {
-    let bytes: usize = texts.iter().map(|text| text.len()).sum();
-    let threads = thread_count(threads, bytes);
-    let units = text_units(texts, bytes, threads.max(1));
-    let (next, idle) = (AtomicUsize::new(0), Mutex::new(std::mem::take(states)));
-    let idle_states = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-    helpers::run(threads, &|| {
-        let taken = || units.get(next.fetch_add(1, Ordering::Relaxed));
-        let Some(mut unit) = taken() else { return };
-        let mut state = idle_states().pop().unwrap_or_default();
-        loop {
-            work(&mut state, &texts[unit.clone()]);
-            match taken() {
-                Some(next) => unit = next,
-                None => break idle_states().push(state),
-            }
-        }
-    });
-    *states = idle.into_inner().unwrap_or_else(PoisonError::into_inner);
-}
-
-fn text_units(texts: &[&str], bytes: usize, threads: usize) -> Vec<Range<usize>> {
-    units(texts.iter().map(|text| text.len() + 16), (bytes / (8 * threads)).clamp(MIN_UNIT, MAX_UNIT))
 }
 
 /// The texts, the beginning of each asked for some texts before its turn, as they are scattered in memory.

@@ -1,9 +1,10 @@
 //! Counts words while they are found: short ones in a table of their own, and on disk what memory is not to hold.
 use crate::Result;
 use crate::encoder::Encoder;
+use crate::feed::fold_units;
 use crate::machine::{Baseline, Machine};
 use crate::packed::PackedWord;
-use crate::parallel::{fold_units, prefetched};
+use crate::parallel::prefetched;
 use crate::runs::Runs;
 use crate::scanner::{Found, Words};
 use crate::short_counts::{Place, ShortCounts};
