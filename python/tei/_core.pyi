@@ -86,7 +86,7 @@ class RowPlan:
         `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
         wide: whether items are int64, not int32.
         """
-    def assemble(self, /, texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]]) -> tuple[list[Any], Incomplete, Incomplete | None, int | None]:
+    def assemble(self, /, texts: SupportsGetItem[int, tuple[Incomplete, Incomplete]], threads: SupportsIndex) -> tuple[list[Any], Incomplete, Incomplete | None, int | None]:
         """
         Makes rows of texts that are encoded (ids and row offsets); two of them for pairs.
 

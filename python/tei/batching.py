@@ -250,7 +250,7 @@ def _rows(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> Rows:
         if len(encoded) > 1 and len(encoded[0].row_offsets) != len(encoded[1].row_offsets):
             msg = f"{len(given[0])} texts and {len(given[1])} second texts: give a pair for each"
             raise InvalidInputError(msg)
-        made = plan.rows.assemble([(e.ids, e.row_offsets) for e in encoded])
+        made = plan.rows.assemble([(e.ids, e.row_offsets) for e in encoded], threads(options.parallel))
     columns, row_offsets, samples, width = made
     return Rows(dict(zip(plan.columns, columns, strict=True)), row_offsets, samples, width, encoded)
 

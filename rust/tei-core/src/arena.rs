@@ -43,6 +43,26 @@ fn put(block: Block) {
     }
 }
 
+/// An integer that arrays are made of.
+pub trait Item: Copy + Send + Sync {
+    /// Makes one; ids and types fit into each.
+    fn from(value: impl Into<i64>) -> Self;
+}
+
+impl Item for i32 {
+    #[inline]
+    fn from(value: impl Into<i64>) -> Self {
+        value.into() as Self
+    }
+}
+
+impl Item for i64 {
+    #[inline]
+    fn from(value: impl Into<i64>) -> Self {
+        value.into()
+    }
+}
+
 /// Items of which each is written once, in memory that is used again.
 #[derive(Debug)]
 pub struct Array<T: Copy> {

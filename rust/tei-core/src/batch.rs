@@ -77,7 +77,8 @@ impl Rows {
 #[must_use]
 pub fn encode_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> Rows {
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
-    if thread_count(threads, bytes) > 1 {
+    let threads = thread_count(threads, bytes);
+    if threads > 1 {
         return encode_incoming(encoder, limit, threads, |incoming| incoming.finish(texts)).1;
     }
     let mut rows = Rows::empty();

@@ -5,9 +5,10 @@
 mod emit;
 mod lossless;
 mod revision;
+mod workers;
 
 use std::ops::Range;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
@@ -22,6 +23,7 @@ use crate::vocabulary::Vocabulary;
 use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
 use emit::{Asked, Emit, Lookup};
+use workers::Workers;
 
 /// 7.75 MiB a worker, 4 of them for short words: 99 of 100 English words hit. Half of it is no faster and misses twice as often.
 const CACHE_BITS: u32 = 17;
@@ -42,7 +44,7 @@ pub struct Encoder {
     triples: OnceLock<Triples>,
     /// Whether offsets leave out the blanks at a token's ends, and if so, whether one before the first token stays.
     trim: Option<bool>,
-    workers: Mutex<Vec<Worker>>,
+    workers: Workers,
 }
 
 /// What one thread needs to encode: a word cache and buffers. It speeds encoding up and never changes the result.
@@ -80,7 +82,7 @@ impl Encoder {
             ideographs: OnceLock::new(),
             triples: OnceLock::new(),
             trim: None,
-            workers: Mutex::default(),
+            workers: Workers::default(),
         })
     }
 
@@ -111,14 +113,7 @@ impl Encoder {
 
     /// Runs `f` with a worker that no other thread uses; workers are kept for later calls.
     pub fn with_worker<R>(&self, f: impl FnOnce(&mut Worker) -> R) -> R {
-        // try_lock, since after a fork another thread's lock would never open.
-        let kept = self.workers.try_lock().ok().and_then(|mut workers| workers.pop());
-        let mut worker = kept.unwrap_or_default();
-        let result = f(&mut worker);
-        if let Ok(mut workers) = self.workers.try_lock() {
-            workers.push(worker);
-        }
-        result
+        self.workers.with(f)
     }
 
     /// Appends the ids of all texts to `ids`, and to `ends` where each text's ids end.

@@ -2,12 +2,10 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::helpers::{self, Call, lock};
-use crate::parallel::{MAX_UNIT, MIN_UNIT, thread_count};
+use crate::parallel::{MAX_UNIT, MIN_UNIT, SHARES, thread_count};
 
 /// What a text weighs besides its bytes.
 const TEXT: usize = 16;
-/// Of what is left, each thread takes so small a part, that all end at about the same time.
-const SHARES: usize = 4;
 
 /// Texts that threads take from, in order.
 #[derive(Default)]

@@ -9,21 +9,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::helpers::{self, lock};
 use crate::machine::prefetch;
 
-/// Below this many bytes of text a second thread costs more than it brings.
-const SERIAL_BYTES: usize = 128 << 10;
-pub(crate) const MIN_UNIT: usize = 32 << 10;
+/// From this many bytes of text on other threads are woken; below, only those that are awake help.
+const WORTH_WAKING: usize = 128 << 10;
+pub(crate) const MIN_UNIT: usize = 8 << 10;
 /// So many texts before its turn the beginning of one is asked for.
 const AHEAD: usize = 4;
 /// Of a megabyte, two threads would end further apart, and parts not be in a cache when they are joined.
 pub(crate) const MAX_UNIT: usize = 256 << 10;
 
+/// Of what is left, each thread takes one of so many parts for each thread, that all end at about the same time.
+pub(crate) const SHARES: usize = 4;
+
 /// Number of threads for `bytes` of text if the caller asks for `threads` (0: choose).
 #[must_use]
 pub fn thread_count(threads: usize, bytes: usize) -> usize {
-    match threads {
-        0 if bytes < SERIAL_BYTES => 1,
-        0 => processors(),
-        n => n,
+    match (threads, bytes / MIN_UNIT) {
+        (0, 0 | 1) => 1,
+        (0, units) if bytes < WORTH_WAKING => processors().min(units).min(1 + helpers::awake()),
+        (0, units) => processors().min(units),
+        (n, _) => n,
     }
 }
 

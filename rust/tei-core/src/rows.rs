@@ -4,9 +4,11 @@
 //! `tokenizers`. A [`Layout`] says where everything goes; its columns are then written once, from the first place to the last.
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::Mutex;
 
-use crate::arena::Array;
-use crate::parallel::processors;
+use crate::arena::{Array, Item};
+use crate::helpers::{self, lock};
+use crate::parallel::{SHARES, thread_count};
 use crate::{Error, Result};
 
 /// One part of a row.
@@ -72,6 +74,7 @@ pub struct Layout {
     windows: Vec<Window>,
     row_offsets: Vec<usize>,
     left: bool,
+    threads: usize,
 }
 
 /// One row: the text or pair it is of, and the places of each text's ids among all ids of that text's array.
@@ -98,8 +101,8 @@ pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
     if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
 }
 
-/// From this many items on, columns are written by several threads.
-const SERIAL_ITEMS: usize = 1 << 20;
+/// So many items are written in the time that a byte of text takes to be encoded.
+const ITEMS_A_BYTE: usize = 8;
 
 impl Layout {
     /// Places texts, whose ids begin and end at `row_offsets` (one array for each text of a pair), between special tokens.
@@ -125,9 +128,16 @@ impl Layout {
                 _ => windows.push(Window { sample, texts }),
             }
         }
-        let mut layout = Self { parts, windows, row_offsets: Vec::new(), left: padding.is_some_and(|p| p.left) };
+        let mut layout =
+            Self { parts, windows, row_offsets: Vec::new(), left: padding.is_some_and(|p| p.left), threads: 1 };
         layout.row_offsets = layout.offsets(padding);
         Ok(layout)
+    }
+
+    /// The same, written by so many threads (0: choose by size).
+    #[must_use]
+    pub fn written_by(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     fn offsets(&self, padding: Option<Padding>) -> Vec<usize> {
@@ -256,19 +266,19 @@ impl Layout {
         special: &(impl Fn(i64, i64) -> T + Sync),
         text: &(impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]) + Sync),
     ) {
-        let (count, threads) = (self.windows.len(), if rest.len() < SERIAL_ITEMS { 1 } else { processors() });
-        let step = count.div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            for first in (0..count).step_by(step) {
-                let rows = first..(first + step).min(count);
-                let (out, after) = std::mem::take(&mut rest).split_at_mut(self.span(&rows));
-                rest = after;
-                let write = move || self.write(rows, out, pad, special, text);
-                if first + step < count {
-                    scope.spawn(write);
-                } else {
-                    write();
-                }
+        let (count, threads) = (self.windows.len(), thread_count(self.threads, rest.len() / ITEMS_A_BYTE));
+        let step = count.div_ceil(SHARES * threads).max(1);
+        let parts = (0..count).step_by(step).map(|first| {
+            let rows = first..(first + step).min(count);
+            let (out, after) = std::mem::take(&mut rest).split_at_mut(self.span(&rows));
+            rest = after;
+            (rows, out)
+        });
+        let parts = Mutex::new(parts);
+        let next = || lock(&parts).next();
+        helpers::run(threads, &|| {
+            while let Some((rows, out)) = next() {
+                self.write(rows, out, pad, special, text);
             }
         });
     }
@@ -302,26 +312,6 @@ impl Layout {
             }
             fill(places, pad);
         }
-    }
-}
-
-/// An integer that arrays are made of.
-pub trait Item: Copy + Send + Sync {
-    /// Makes one; ids and types fit into each.
-    fn from(value: impl Into<i64>) -> Self;
-}
-
-impl Item for i32 {
-    #[inline]
-    fn from(value: impl Into<i64>) -> Self {
-        value.into() as Self
-    }
-}
-
-impl Item for i64 {
-    #[inline]
-    fn from(value: impl Into<i64>) -> Self {
-        value.into()
     }
 }
 

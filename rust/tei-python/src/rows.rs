@@ -2,8 +2,8 @@
 use numpy::ndarray::ArrayView1;
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use tei_core::arena::Array;
-use tei_core::rows::{Item, Layout, Padding, Part, Strategy, Truncation, checked_offsets};
+use tei_core::arena::{Array, Item};
+use tei_core::rows::{Layout, Padding, Part, Strategy, Truncation, checked_offsets};
 
 use crate::encoder::Encoder;
 use crate::errors::{raise, to_python};
@@ -66,10 +66,10 @@ impl RowPlan {
     ///
     /// Returns the columns, the offsets of rows in them, the text each row is of (None: each is of its own), and the width
     /// of all rows if it is one.
-    fn assemble<'py>(&self, py: Python<'py>, texts: Vec<Rows<'py>>) -> PyResult<Assembled<'py>> {
+    fn assemble<'py>(&self, py: Python<'py>, texts: Vec<Rows<'py>>, threads: usize) -> PyResult<Assembled<'py>> {
         let ids = texts.iter().map(|(ids, _)| ids.as_slice()).collect::<Result<Vec<_>, _>>()?;
         let offsets = texts.iter().map(|(_, offsets)| offsets.as_slice()).collect::<Result<Vec<_>, _>>()?;
-        let made = py.detach(|| self.make(&ids, &offsets));
+        let made = py.detach(|| self.make(&ids, &offsets, threads));
         self.finish(py, made.map_err(|e| to_python(&e))?)
     }
 
@@ -84,17 +84,17 @@ impl RowPlan {
     ) -> PyResult<Assembled<'py>> {
         let made = encode_batch(texts, &encoder.core, limit, threads, |rows| {
             let (ids, offsets) = rows.finish();
-            self.make(&[&ids], &[&offsets])
+            self.make(&[&ids], &[&offsets], threads)
         })?;
         self.finish(py, made.map_err(|e| to_python(&e))?)
     }
 }
 
 impl RowPlan {
-    fn make(&self, ids: &[&[i32]], offsets: &[&[i64]]) -> tei_core::Result<(Layout, Vec<Items>)> {
+    fn make(&self, ids: &[&[i32]], offsets: &[&[i64]], threads: usize) -> tei_core::Result<(Layout, Vec<Items>)> {
         let offsets = ids.iter().zip(offsets).map(|(ids, offsets)| checked_offsets(offsets, ids.len()));
         let offsets = offsets.collect::<Result<Vec<_>, _>>()?;
-        let layout = Layout::new(self.parts.clone(), &offsets, self.truncation, self.padding)?;
+        let layout = Layout::new(self.parts.clone(), &offsets, self.truncation, self.padding)?.written_by(threads);
         let columns = self.columns.iter().map(|column| self.items(*column, &layout, ids)).collect();
         Ok((layout, columns))
     }

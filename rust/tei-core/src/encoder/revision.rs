@@ -1,7 +1,7 @@
 //! An encoder made from another one by a few edits: what costs time is a copy, not the placing of all tokens.
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
-use super::Encoder;
+use super::{Encoder, Workers};
 use crate::{Result, TokenId};
 
 impl Encoder {
@@ -27,7 +27,7 @@ impl Encoder {
             trie.remove(position, surface.as_bytes());
         }
         let (rules, added) = (self.rules.clone(), self.added.clone());
-        let (ideographs, triples, workers) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let (ideographs, triples, workers) = (OnceLock::new(), OnceLock::new(), Workers::default());
         Ok(Self { vocabulary, trie, lossless: None, rules, added, ideographs, triples, workers, ..*self })
     }
 }
