@@ -118,25 +118,59 @@ def trim_cost(
 ) -> tuple[bool, float]:
     """Whether nothing spells a token, and what giving it up costs; of its uses, `own` are not taken over.
 
-    So often it is `expected` beyond those.
+    In as much text again it comes `expected` times more often than its own uses.
     """
     pieces = spelling(token, tokens)
+    taken = uses - min(uses, own)
+    again = max(0.0, uses - taken + expected)
     if pieces is None:
-        return True, uses + expected
+        return True, again + taken
     longer = len(pieces) - 1
     if rows is None:
-        return False, (uses + expected) * longer
+        return False, (again + taken) * longer
     mean = sum(len(surface(piece)[0]) * rows[piece] for piece in pieces)
     cosine = rows[token] @ mean / np.sqrt((rows[token] @ rows[token]) * (mean @ mean))
     moved = (1 - cosine) ** 2 * (0.62 if surface(token)[1] else 1)
-    own = min(uses, own)
-    return False, (expected + own + 0.1 * (uses - own)) * moved + 0.2 * (expected + uses) * longer
+    return False, (again + 0.1 * taken) * moved + 0.2 * (again + taken) * longer
 
 
-def expected_uses(tokens: Sequence[str], words: int) -> dict[str, float]:
-    """How often each token is a word of general text, as much of it as half of the words, or 20,000."""
-    share = {token: 0.1 / (i + 1) for i, token in enumerate(tokens) if not surface(token)[1] and token.isalpha()}
-    return {token: min(20_000, words / 2) * share.get(token, 0.0) for token in tokens}
+def forecast(tokens: Sequence[str], uses: Sequence[int], words: int, rows: Any = None) -> Any:
+    """How often each token comes in as much text again: by its uses, its row, and its place in the vocabulary."""
+    uses, ids = np.array(uses, float), np.arange(len(tokens))
+    is_word = np.array([not surface(token)[1] and token.isalpha() for token in tokens])
+    general = min(20_000, words / 2) * 0.1 / (ids + 1) * is_word * (uses > 0)
+    usable = np.array([len(surface(token)[0]) == 1 or surface(token)[0].isalnum() for token in tokens])
+    seen = usable & (uses > 0)
+    if rows is None or not seen.any() or (usable == seen).all():
+        return uses + general
+    chance = (uses > 0).astype(float)
+    chance[usable] = _chances(rows[usable].astype(float), np.log(ids[usable] + 1), seen[usable].astype(float))
+    return np.maximum((uses + 0.5) * (1 - (1 - chance) ** 2), uses - 1) + general
+
+
+def _chances(rows: Any, places: Any, seen: Any) -> Any:
+    """Logistic regression on a score that two steps of conjugate gradients fit, and on places."""
+    rows = rows - rows.mean(axis=0)
+    apart = -(-len(rows) // 512)
+    scale = apart * (rows[::apart] ** 2).sum(axis=0)
+    residual, scores = rows.T @ (seen - seen.mean()), np.zeros(len(rows))
+    direction = residual / scale
+    for _ in range(2):
+        image = rows.T @ (rows @ direction)
+        before = residual @ (residual / scale)
+        step = before / (direction @ image)
+        scores += step * (rows @ direction)
+        residual = residual - step * image
+        direction = residual / scale + residual @ (residual / scale) / before * direction
+    score, place = ((x - x.mean()) / x.std() for x in (scores, places))
+    features = np.stack([np.ones(len(rows)), score, score**2, place, score * place, place**2], axis=1)
+    weights, known = np.zeros(6), features[:: -(-len(rows) // 8192)]
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-known @ weights))
+        spread = known.T @ (known * (chance * (1 - chance))[:, None]) + np.diag([0, 1, 1, 1, 1, 1])
+        slope = known.T @ (seen[:: -(-len(rows) // 8192)] - chance) - weights * [0, 1, 1, 1, 1, 1]
+        weights = weights + np.linalg.solve(spread, slope)
+    return 1 / (1 + np.exp(-features @ weights))
 
 
 def grow(

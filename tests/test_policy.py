@@ -30,10 +30,13 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
     rows = None if seed is None else dict(zip(tok.tokens, weights.astype(float), strict=True))
     counts = WordCounts.from_mapping(table, tok.scheme)
     protected = np.array([token in SPECIAL or (keeps_alphabet and token in ALPHABET) for token in tok.tokens])
-    left, unused = set(tok.tokens), True
+    left = set(tok.tokens)
     pending = {token for i, token in enumerate(tok.tokens) if not protected[i]}
     passed, own = reference.visited(table, left), reference.emitted(table, left)
-    more = reference.expected_uses(tok.tokens, sum(table.values()))
+    uses = np.array([own[token] for token in tok.tokens], np.int64)
+    expected = _core.forecast(tok.encoder, uses, sum(table.values()), weights)
+    more = dict(zip(tok.tokens, (expected - uses).tolist(), strict=True))
+    never = {token for token in pending - passed if more[token] <= 0}
     columns = _core.trim_order(tok.encoder, counts.core, protected, weights)
     for most in (0, 1, len(columns[0]) // 2, len(columns[0]) + 1):
         few = _core.trim_order(tok.encoder, counts.core, protected, weights, most)
@@ -42,16 +45,19 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
         token = tok.tokens[id_]
         emitted = reference.emitted(table, left)
         assert uses == emitted[token]
-        if unused := unused and bool(pending - passed):
-            assert token == _last_unused(tok, pending - passed)
+        if never:
+            assert token == _last_unused(tok, never)
         else:
             assert token in pending
-            costs = {t: reference.trim_cost(t, emitted[t], own[t], more[t], left, rows) for t in pending}
+            costs = {t: (False, more[t]) for t in pending - passed}
+            costs |= {t: reference.trim_cost(t, emitted[t], own[t], more[t], left, rows) for t in pending & passed}
             assert cost == pytest.approx(costs[token][1], abs=1e-4)
             assert costs[token][0] == min(breaks for breaks, _ in costs.values())
             assert cost <= min(c for breaks, c in costs.values() if breaks == costs[token][0]) + 1e-4
         left.remove(token)
         pending.remove(token)
+        never.discard(token)
+        passed |= reference.visited(table, left)
         emitted = reference.emitted(table, left)
         assert (after, unknown) == (emitted.total(), emitted[None])
     assert not pending
@@ -60,6 +66,34 @@ def test_each_removal_is_the_cheapest_and_its_effect_exact(tokens, table, seed, 
 def _last_unused(tok, tokens):
     """The token of no word that goes first: of several characters, and of the highest id."""
     return max(tokens, key=lambda token: (len(reference.surface(token)[0]) > 1, tok.vocab[token]))
+
+
+@pytest.mark.parametrize("size", [200, 900, 20_000])
+def test_a_forecast_equals_its_slow_twin(size):
+    random_, names = np.random.default_rng(size), [f"t{i}" if i % 9 else f"t-{i}" for i in range(size)]
+    tok = make([*names[::2], *(f"##{name}" for name in names[1::2])])
+    rows = random_.normal(size=(tok.vocab_size, 24)).astype(np.float32) + 0.5
+    uses = random_.poisson(np.exp(2 * rows[:, 0] - 2)).astype(np.int64)
+    found = _core.forecast(tok.encoder, uses, 3_000, rows)
+    np.testing.assert_allclose(found, reference.forecast(tok.tokens, uses, 3_000, rows), rtol=0.005, atol=1e-4)
+    bare = reference.forecast(tok.tokens, uses, 3_000)
+    np.testing.assert_allclose(_core.forecast(tok.encoder, uses, 3_000), bare)
+    assert not np.allclose(found, bare, rtol=0.1)
+    # Those to whose rows uses are due are expected again.
+    unseen = (uses == 0) & [reference.surface(token)[0].isalnum() for token in tok.tokens]
+    assert found[unseen & (rows[:, 0] > 0.8)].mean() > 2 * found[unseen & (rows[:, 0] < 0.2)].mean()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
+@pytest.mark.parametrize("dim", [1, 6])
+def test_rows_that_say_nothing_leave_a_forecast_by_counts(scale, dim):
+    tok = make([*ALPHABET, "##ab", "##ac", "##cba"])
+    rows = (np.random.default_rng(0).normal(size=(tok.vocab_size, dim)) * scale).astype(np.float32)
+    for used in (0, 1, tok.vocab_size - 1, tok.vocab_size):
+        uses = np.where(np.arange(tok.vocab_size) < used, 5, 0)
+        found = _core.forecast(tok.encoder, uses, 40, rows)
+        assert np.isfinite(found).all()
+        assert ((found >= 4) == (uses > 0)).all()
 
 
 def test_ties_go_to_the_rarer_token_then_to_the_later_id():

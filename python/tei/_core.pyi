@@ -6,7 +6,7 @@ from _typeshed import Incomplete, SupportsGetItem
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "Tracker", "WordCounter", "WordCounts", "alphabet", "are_str", "byte_letters", "byte_words", "count_usage", "cpu_count", "framed", "grow", "hold_out", "lengths", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
+__all__ = ["VERSION", "Encoder", "RowPlan", "Rows", "TextFile", "Tracker", "WordCounter", "WordCounts", "alphabet", "are_str", "byte_letters", "byte_words", "count_usage", "cpu_count", "forecast", "framed", "grow", "hold_out", "lengths", "normalize", "spell", "split_words", "train", "trim_along", "trim_order"]
 
 VERSION: Final[str]
 """
@@ -261,6 +261,11 @@ def count_usage(encoder: Encoder, counts: WordCounts, removed: Incomplete) -> tu
 def cpu_count() -> int:
     """
     Number of processors this process may use, by affinity and by the quota of its control group.
+    """
+
+def forecast(encoder: Encoder, uses: Incomplete, words: SupportsIndex, rows: Incomplete | None = None) -> Incomplete:
+    """
+    How often each token is expected in as much text again: uses by id, and the number of words they come from.
     """
 
 def framed(encoder: Encoder, removed: SupportsGetItem[int, SupportsIndex], added: SupportsGetItem[int, str]) -> bytes:

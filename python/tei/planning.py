@@ -47,7 +47,9 @@ def plan_resize(
     or is ASCII. A token costs its count times the square of the distance of its row to the length-weighted mean of the
     rows that replace it (.62 of that for a continuation), plus a fifth for each token that text gets longer, counted
     again after each removal; uses taken over from dropped tokens move a tenth as much. Without weights it costs the
-    tokens it saves. The place of a word in the vocabulary counts as much as 20,000 words of general text would.
+    tokens it saves. The place of a word in the vocabulary counts as much as 20,000 words of general text would. With
+    weights, what counts is how often a token is expected in more text of the kind: tokens that the counts lack, but whose
+    rows lie where those of the counts lie, stay in place of others that have come once.
 
     Args:
         tokenizer: Whose vocabulary to change.

@@ -191,8 +191,9 @@ mod tests {
 
     use super::*;
     use crate::grow::grow;
+    use crate::matrix::Rows;
     use crate::rules::Rules;
-    use crate::trim::{Rows, trim_order};
+    use crate::trim::trim_order;
     use crate::vocabulary::Vocabulary;
 
     fn encoder(tokens: &[String], prefix: &str) -> Encoder {

@@ -8,66 +8,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use crate::TokenId;
 use crate::encoder::Encoder;
+use crate::forecast::forecast;
+use crate::matrix::{Rows, dot};
 use crate::paths::{Paths, Users, char_count, trace_without_itself};
 use crate::segmentation::Segmentation;
 use crate::usage::single_char;
 use crate::vocabulary::{Position, Vocabulary};
 use crate::word_counts::WordCounts;
-use crate::{Error, Result, TokenId};
-
-/// A matrix of embedding rows in id order.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    values: &'a [f32],
-    dim: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// Rows of `dim` values each, one after the other.
-    ///
-    /// # Errors
-    /// [`Error::RowsMismatch`] if there are fewer rows than tokens, [`Error::RowNotFinite`] if a value of theirs is.
-    pub fn new(values: &'a [f32], dim: usize, tokens: usize) -> Result<Self> {
-        let rows = values.len().checked_div(dim).unwrap_or(0);
-        if rows < tokens {
-            return Err(Error::RowsMismatch { rows, tokens });
-        }
-        // A row at a time and without a way out, the compiler takes many values at once.
-        let is_bad = |row: &[f32]| row.iter().fold(false, |bad, value| bad | !value.is_finite());
-        match values[..tokens * dim].chunks(dim.max(1)).enumerate().find(|(_, row)| is_bad(row)) {
-            Some((row, values)) => {
-                let value = values.iter().find(|value| !value.is_finite()).map(ToString::to_string);
-                Err(Error::RowNotFinite { row, value: value.unwrap_or_default() })
-            }
-            None => Ok(Self { values, dim }),
-        }
-    }
-
-    fn row(&self, id: Option<TokenId>) -> &'a [f32] {
-        &self.values[id.unwrap_or(0) as usize * self.dim..][..self.dim]
-    }
-
-    /// 1 − cosine of a token's row and the mean of its pieces' rows weighted by length; 0 to 2.
-    fn distance(
-        &self,
-        token: TokenId,
-        pieces: &[TokenId],
-        words: &Segmentation,
-        vocabulary: &Vocabulary,
-        mean: &mut Vec<f32>,
-    ) -> f64 {
-        mean.clear();
-        mean.resize(self.dim, 0.0);
-        for &piece in pieces {
-            let length = char_count(words.surface(vocabulary, piece).0.as_bytes()) as f32;
-            mean.iter_mut().zip(self.row(words.id(piece))).for_each(|(sum, value)| *sum += length * value);
-        }
-        let row = self.row(words.id(token));
-        let (dot, norms) = (dot(row, mean), dot(row, row) * dot(mean, mean));
-        if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
-    }
-}
 
 /// What moving a use that a token took over counts, beside one of its own: it keeps good pieces for words that are in
 /// pieces anyway, at the expense of whole ones.
@@ -76,23 +25,8 @@ const TAKEN_OVER: f64 = 0.1;
 const CONTINUATION: f64 = 0.62;
 /// What one token more counts, in units of distance.
 const LENGTH: f64 = 0.2;
-/// Words of general text that the order of the vocabulary stands for, at most half as many as the text has.
-///
-/// Small texts have many words once, and which of them come again the order tells better: with it, sentence vectors of
-/// tweets and reviews move 3 % less at 2,000 tokens. Tokens that the text lacks go first all the same: kept in place of
-/// others that it has once, they make unseen text longer.
-const PRIOR_WORDS: f64 = 20_000.0;
-
-/// Eight sums side by side, which the compiler makes one register.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let mut sums = [0.0f32; 8];
-    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| x * y).sum::<f32>();
-    for (x, y) in a_parts.zip(b_parts) {
-        sums.iter_mut().zip(x.iter().zip(y)).for_each(|(sum, (x, y))| *sum += x * y);
-    }
-    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + f64::from(rest)
-}
+/// What a use of a token that no word has costs: about what those cost that are used.
+const UNSEEN: f64 = 1.0;
 
 /// What trimming goes by.
 #[derive(Clone, Copy, Debug)]
@@ -148,14 +82,15 @@ pub(crate) fn order(
     }
     let removable = |&id: &TokenId| !options.protected.get(id as usize).copied().unwrap_or(false);
     let removable = words.numbers(&(0..vocabulary.len() as TokenId).filter(removable).collect::<Vec<_>>());
-    let (used, mut unused): (Vec<_>, Vec<_>) =
+    let (used, unused): (Vec<_>, Vec<_>) =
         removable.into_iter().partition(|&token| words.emits(token) || users.is_used(token, &words.paths));
-    let expected = expected(vocabulary, words);
+    let expected = further(vocabulary, words, options.rows);
     let mut trimmer = Trimmer::new(vocabulary, words, users, options.rows, &expected);
-    unused.sort_by_cached_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
-    unused.into_iter().take(options.most).for_each(|token| trimmer.remove(token));
+    let (unseen, mut never): (Vec<_>, Vec<_>) = unused.into_iter().partition(|&token| expected[token as usize] > 0.0);
+    never.sort_by_cached_key(|&token| (single_char(trimmer.surface(token).0).is_some(), Reverse(token)));
+    never.into_iter().take(options.most).for_each(|token| trimmer.remove(token));
     if trimmer.trimmed.order.len() < options.most {
-        trimmer.remove_by_cost(&used, options.most);
+        trimmer.remove_by_cost(&used, &unseen, options.most);
     }
     trimmer.trimmed
 }
@@ -175,14 +110,13 @@ pub fn trim_along(encoder: &Encoder, counts: &WordCounts, rows: Option<Rows>, or
     trimmer.trimmed
 }
 
-/// How often each token is expected in as many words of general text as count: whole words only, by Zipf's law, since vocabularies
-/// number by falling frequency (of 10⁴ to 10⁵ words, the n-th has about a share of 1 / 10 n).
-fn expected(vocabulary: &Vocabulary, segmentation: &Segmentation) -> Vec<f64> {
-    let words = PRIOR_WORDS.min(segmentation.total() as f64 / 2.0);
-    let is_word =
-        |id| matches!(vocabulary.surface(id), (word, Position::Initial) if word.chars().all(char::is_alphabetic));
-    let share = |id| if is_word(id) { 0.1 / (f64::from(id) + 1.0) } else { 0.0 };
-    (0..segmentation.len() as TokenId).map(|token| words * segmentation.id(token).map_or(0.0, share)).collect()
+/// How often each token is expected in as much text again, beyond its uses in this one.
+fn further(vocabulary: &Vocabulary, words: &Segmentation, rows: Option<Rows>) -> Vec<f64> {
+    let mut uses = vec![0; vocabulary.len()];
+    let numbered = || (0..words.len() as TokenId).map(|token| (words.id(token), words.emitted()[token as usize]));
+    numbered().for_each(|(id, count)| id.into_iter().for_each(|id| uses[id as usize] = count));
+    let expected = forecast(vocabulary, &uses, words.total(), rows);
+    numbered().map(|(id, count)| id.map_or(0.0, |id| expected[id as usize] - count as f64)).collect()
 }
 
 /// Order of removal: bits of the cost, the highest of which says that words would break, then the count.
@@ -194,7 +128,7 @@ type Rank = (u64, u64);
 struct Token {
     /// How often it was emitted before any went.
     own: u64,
-    /// How often it is expected beyond that, by its place in the vocabulary.
+    /// How much more often it is expected in as much text again.
     expected: f64,
     /// Cost of a use of its own, and of one taken over.
     factors: [f64; 2],
@@ -206,6 +140,8 @@ struct Token {
     /// Whether it is still to go; others are not in the heap.
     pending: bool,
     is_touched: bool,
+    /// Whether no word has visited it yet, so that it costs what it is expected alone.
+    is_unseen: bool,
 }
 
 struct Trimmer<'a> {
@@ -220,6 +156,8 @@ struct Trimmer<'a> {
     /// For each pending token an entry that is not above its key: most keys rise, and are renewed when they come up. Of equals
     /// the later token comes first.
     heap: BinaryHeap<Reverse<(Rank, Reverse<TokenId>)>>,
+    /// Tokens that no word has visited, with what they cost until one does, the cheapest last.
+    unseen: Vec<(Rank, Reverse<TokenId>)>,
     touched: Vec<TokenId>,
     scratch: Vec<TokenId>,
     mean: Vec<f32>,
@@ -245,6 +183,7 @@ impl<'a> Trimmer<'a> {
             spellable: true,
             pending: false,
             is_touched: false,
+            is_unseen: false,
         };
         let expected = expected.iter().copied().chain(std::iter::repeat(0.0));
         Self {
@@ -256,6 +195,7 @@ impl<'a> Trimmer<'a> {
             spelled_by: Users::new(size),
             words,
             heap: BinaryHeap::new(),
+            unseen: Vec::new(),
             touched: Vec::new(),
             scratch: Vec::new(),
             mean: Vec::new(),
@@ -268,21 +208,43 @@ impl<'a> Trimmer<'a> {
     }
 
     /// Removes the cheapest of some tokens until `most` are gone in all.
-    fn remove_by_cost(&mut self, tokens: &[TokenId], most: usize) {
-        // Of a few, what they would be spelled with need not be known but for those that come up.
-        let all = self.trimmed.order.len() + tokens.len() <= most;
-        for &token in tokens {
+    fn remove_by_cost(&mut self, used: &[TokenId], unseen: &[TokenId], most: usize) {
+        for &token in unseen {
+            let state = &mut self.tokens[token as usize];
+            (state.pending, state.is_unseen, state.factors) = (true, true, [UNSEEN; 2]);
+            self.unseen.push((self.rank(token), Reverse(token)));
+        }
+        self.unseen.sort_unstable_by(|a, b| b.cmp(a));
+        for &token in used {
             let factors = [if self.rows.is_some() { LENGTH } else { 1.0 }; 2];
             let state = &mut self.tokens[token as usize];
             (state.pending, state.factors) = (true, factors);
-            if all {
-                self.spell(token);
-            }
             self.push(token);
         }
         while self.trimmed.order.len() < most
-            && let Some(Reverse((rank, Reverse(id)))) = self.heap.pop()
+            && let Some(id) = self.cheapest()
         {
+            self.tokens[id as usize].pending = false;
+            self.remove(id);
+            self.push_touched();
+        }
+    }
+
+    /// The token to go next.
+    fn cheapest(&mut self) -> Option<TokenId> {
+        loop {
+            while self.unseen.last().is_some_and(|(_, Reverse(id))| !self.tokens[*id as usize].is_unseen) {
+                self.unseen.pop();
+            }
+            let top = self.heap.peek().map(|Reverse(entry)| *entry);
+            if let Some(&first) = self.unseen.last()
+                && top.is_none_or(|top| first < top)
+            {
+                self.unseen.pop();
+                return Some(first.1.0);
+            }
+            let (rank, Reverse(id)) = top?;
+            self.heap.pop();
             let token = &mut self.tokens[id as usize];
             if token.queued != Some(rank) {
                 continue;
@@ -292,12 +254,9 @@ impl<'a> Trimmer<'a> {
                 self.spell(id);
             }
             if self.rank(id) == rank {
-                self.tokens[id as usize].pending = false;
-                self.remove(id);
-                self.push_touched();
-            } else {
-                self.push(id);
+                return Some(id);
             }
+            self.push(id);
         }
     }
 
@@ -343,7 +302,7 @@ impl<'a> Trimmer<'a> {
         let pieces = self.spellings.get(id);
         let longer = pieces.len() as f64 - 1.0;
         let Some(rows) = self.rows else { return [longer; 2] };
-        let distance = rows.distance(id, pieces, self.words, self.vocabulary, &mut self.mean);
+        let distance = distance(rows, id, pieces, self.words, self.vocabulary, &mut self.mean);
         let share = if self.surface(id).1 == Position::Initial { 1.0 } else { CONTINUATION };
         // Exchanging 54,000 single tokens of reviews, tweets and kernel documentation for their pieces moved MiniLM's
         // sentence vectors by the distance to the power of 1.6 and more, by .62 of that in a word, and independently of
@@ -355,7 +314,7 @@ impl<'a> Trimmer<'a> {
     fn cost(&self, id: TokenId) -> f64 {
         let (uses, known) = (self.words.emitted()[id as usize], &self.tokens[id as usize]);
         let (first, [own, taken]) = (uses.min(known.own), known.factors);
-        (first as f64 + known.expected) * own + (uses - first) as f64 * taken
+        (first as f64 + known.expected).max(0.0) * own + (uses - first) as f64 * taken
     }
 
     fn rank(&self, id: TokenId) -> Rank {
@@ -380,9 +339,32 @@ impl<'a> Trimmer<'a> {
             let token = &mut self.tokens[id as usize];
             token.is_touched = false;
             if token.pending {
+                if std::mem::take(&mut token.is_unseen) {
+                    self.spell(id);
+                }
                 self.push(id);
             }
         }
         self.touched = touched;
     }
+}
+
+/// 1 − cosine of a token's row and the mean of its pieces' rows weighted by length; 0 to 2.
+fn distance(
+    rows: Rows,
+    token: TokenId,
+    pieces: &[TokenId],
+    words: &Segmentation,
+    vocabulary: &Vocabulary,
+    mean: &mut Vec<f32>,
+) -> f64 {
+    mean.clear();
+    mean.resize(rows.dim(), 0.0);
+    for &piece in pieces {
+        let length = char_count(words.surface(vocabulary, piece).0.as_bytes()) as f32;
+        mean.iter_mut().zip(rows.row(words.id(piece).unwrap_or(0))).for_each(|(sum, value)| *sum += length * value);
+    }
+    let row = rows.row(words.id(token).unwrap_or(0));
+    let (dot, norms) = (dot(row, mean), dot(row, row) * dot(mean, mean));
+    if norms > 0.0 { (1.0 - dot / norms.sqrt()).max(0.0) } else { 1.0 }
 }

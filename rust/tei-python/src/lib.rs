@@ -60,7 +60,7 @@ mod _core {
     #[pymodule_export]
     use crate::trainer::{byte_letters, byte_words, normalize, train};
     #[pymodule_export]
-    use crate::trim::{trim_along, trim_order};
+    use crate::trim::{forecast, trim_along, trim_order};
     #[pymodule_export]
     use crate::usage::{alphabet, count_usage, framed, hold_out, lengths, spell, split_words};
 }

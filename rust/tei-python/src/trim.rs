@@ -1,7 +1,8 @@
 //! The order in which tokens are given up.
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use tei_core::trim::{self, Options, Rows, TrimOrder};
+use tei_core::matrix::Rows;
+use tei_core::trim::{self, Options, TrimOrder};
 
 use crate::counts::WordCounts;
 use crate::encoder::Encoder;
@@ -45,6 +46,21 @@ pub fn trim_along<'py>(
 ) -> PyResult<Columns<'py>> {
     let (order, rows) = (order.as_slice()?, view(encoder, rows.as_ref())?);
     Ok(columns(py, py.detach(|| trim::trim_along(&encoder.core, &counts.core, rows, order))))
+}
+
+/// How often each token is expected in as much text again: uses by id, and the number of words they come from.
+#[pyfunction]
+#[pyo3(signature = (encoder, uses, words, rows=None))]
+pub fn forecast<'py>(
+    py: Python<'py>,
+    encoder: &Encoder,
+    uses: PyReadonlyArray1<'py, i64>,
+    words: u64,
+    rows: Option<PyReadonlyArray2<'py, f32>>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (vocabulary, rows) = (encoder.core.vocabulary(), view(encoder, rows.as_ref())?);
+    let uses: Vec<u64> = uses.as_slice()?.iter().map(|&count| count.cast_unsigned()).collect();
+    Ok(py.detach(|| tei_core::forecast::forecast(vocabulary, &uses, words, rows)).into_pyarray(py))
 }
 
 /// What trimming goes by.
