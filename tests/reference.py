@@ -150,25 +150,27 @@ def forecast(tokens: Sequence[str], uses: Sequence[int], words: int, rows: Any =
 
 def _chances(rows: Any, places: Any, seen: Any) -> Any:
     """Logistic regression on a score that two steps of conjugate gradients fit, and on places."""
-    rows = rows - rows.mean(axis=0)
-    apart = -(-len(rows) // 512)
-    scale = apart * (rows[::apart] ** 2).sum(axis=0)
-    residual, scores = rows.T @ (seen - seen.mean()), np.zeros(len(rows))
+    part = slice(None, None, -(-len(rows) // 4096))
+    known = rows[part] - rows[part].mean(axis=0)
+    apart = -(-len(known) // 512)
+    scale = apart * (known[::apart] ** 2).sum(axis=0)
+    residual, values = known.T @ (seen[part] - seen[part].mean()), np.zeros(rows.shape[1])
     direction = residual / scale
     for _ in range(2):
-        image = rows.T @ (rows @ direction)
+        image = known.T @ (known @ direction)
         before = residual @ (residual / scale)
         step = before / (direction @ image)
-        scores += step * (rows @ direction)
+        values += step * direction
         residual = residual - step * image
         direction = residual / scale + residual @ (residual / scale) / before * direction
+    scores = rows @ values
     score, place = ((x - x.mean()) / x.std() for x in (scores, places))
     features = np.stack([np.ones(len(rows)), score, score**2, place, score * place, place**2], axis=1)
-    weights, known = np.zeros(6), features[:: -(-len(rows) // 8192)]
+    weights, known = np.zeros(6), features[part]
     for _ in range(30):
         chance = 1 / (1 + np.exp(-known @ weights))
         spread = known.T @ (known * (chance * (1 - chance))[:, None]) + np.diag([0, 1, 1, 1, 1, 1])
-        slope = known.T @ (seen[:: -(-len(rows) // 8192)] - chance) - weights * [0, 1, 1, 1, 1, 1]
+        slope = known.T @ (seen[part] - chance) - weights * [0, 1, 1, 1, 1, 1]
         weights = weights + np.linalg.solve(spread, slope)
     return 1 / (1 + np.exp(-features @ weights))
 

@@ -214,6 +214,11 @@ impl<'a> Trimmer<'a> {
             (state.pending, state.is_unseen, state.factors) = (true, true, [UNSEEN; 2]);
             self.unseen.push((self.rank(token), Reverse(token)));
         }
+        // Of a few, only the cheapest need be in order.
+        if most < self.unseen.len() {
+            self.unseen.select_nth_unstable(most);
+            self.unseen.truncate(most);
+        }
         self.unseen.sort_unstable_by(|a, b| b.cmp(a));
         for &token in used {
             let factors = [if self.rows.is_some() { LENGTH } else { 1.0 }; 2];
