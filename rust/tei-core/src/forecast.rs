@@ -29,7 +29,8 @@ const BLOCK: usize = 256;
 const SAMPLE: usize = 512;
 /// So many bytes of rows are summed in the time that a byte of text takes to be encoded.
 const ROWS_A_BYTE: usize = 256;
-/// Tokens that scores and chances are fitted to, at most: with eight times as many, trimmed texts are as long.
+/// Tokens that scores and chances are fitted to, at most: with all 30,000, reviews trimmed to 4,000 are .2 % shorter, but a step
+/// of the tracker takes a quarter longer.
 const FITTED: usize = 4_096;
 /// Numbers made of a token's score and place.
 const FEATURES: usize = 6;
