@@ -190,8 +190,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::embedding::Rows;
     use crate::grow::grow;
-    use crate::matrix::Rows;
     use crate::rules::Rules;
     use crate::trim::trim_order;
     use crate::vocabulary::Vocabulary;

@@ -2,16 +2,16 @@
 //!
 //! A token costs its count times how far the model's output moves, which the distance of its row to the length-weighted
 //! mean of the rows that would replace it tells, and how much longer the text gets. Uses that it took over from tokens
-//! given up before move little: those words read as fragments already. The place of a token in the vocabulary counts, too,
-//! as a few words of general text. The order is total, so its ends are nested vocabularies of every size.
+//! given up before move little: those words read as fragments already. What counts is how often a token is expected in
+//! more text (`forecast.rs`). The order is total, so its ends are nested vocabularies of every size.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::TokenId;
+use crate::embedding::{Rows, dot};
 use crate::encoder::Encoder;
 use crate::forecast::forecast;
-use crate::matrix::{Rows, dot};
 use crate::paths::{Paths, Users, char_count, trace_without_itself};
 use crate::segmentation::Segmentation;
 use crate::usage::single_char;
@@ -54,9 +54,9 @@ pub struct TrimOrder {
     pub unknown_words: Vec<u64>,
 }
 
-/// Orders unprotected tokens: what no word visits first, then by cost.
+/// Orders unprotected tokens: what no word visits and none is expected to first, then by cost.
 ///
-/// Among the unvisited, single characters come last and later ids first, since vocabularies number by falling frequency.
+/// Among the former, single characters come last and later ids first, since vocabularies number by falling frequency.
 /// A token that nothing spells comes after all others. Ties go to the token that is emitted less, then to the later id.
 #[must_use]
 pub fn trim_order(encoder: &Encoder, counts: &WordCounts, options: Options) -> TrimOrder {

@@ -1,12 +1,12 @@
 //! The order in which tokens are given up.
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use tei_core::matrix::Rows;
+use tei_core::embedding::Rows;
 use tei_core::trim::{self, Options, TrimOrder};
 
 use crate::counts::WordCounts;
 use crate::encoder::Encoder;
-use crate::errors::to_python;
+use crate::errors::{raise, to_python};
 
 /// Token ids, and for each: its uses and cost just before it goes, tokens and unknown words after it is gone.
 pub type Columns<'py> = (
@@ -59,6 +59,10 @@ pub fn forecast<'py>(
     rows: Option<PyReadonlyArray2<'py, f32>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (vocabulary, rows) = (encoder.core.vocabulary(), view(encoder, rows.as_ref())?);
+    if uses.len() != vocabulary.len() {
+        let message = format!("uses are of {} tokens, the vocabulary has {}", uses.len(), vocabulary.len());
+        return Err(raise("InvalidInputError", message));
+    }
     let uses: Vec<u64> = uses.as_slice()?.iter().map(|&count| count.cast_unsigned()).collect();
     Ok(py.detach(|| tei_core::forecast::forecast(vocabulary, &uses, words, rows)).into_pyarray(py))
 }
