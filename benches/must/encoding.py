@@ -28,8 +28,8 @@ from tei.peers import WORDPIECE, HuggingFace, Nanotoken, Peer, Tei
 
 ENGLISH = ("technical English", "English novels")
 ROUNDS = 7
-# Of two threads: what else runs only ever adds time, and to two more than to one, so the least disturbed rounds count.
-ROUNDS_OF_TWO = 40
+# Of two threads, and of calls that take a hundredth of a second: what else runs disturbs these most.
+MANY_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def padded_batches(options: Options) -> Result:
         peers = _open((Nanotoken,), _minilm(), threads=2)
         same = all(np.array_equal(*(peer.padded(batch, 128) for peer in peers.values())) for batch in batches)
         seconds = interleave(
-            {name: _padded(peer, batches) for name, peer in peers.items()}, rounds=3 if options.quick else ROUNDS_OF_TWO
+            {name: _padded(peer, batches) for name, peer in peers.items()}, rounds=3 if options.quick else MANY_ROUNDS
         )
     race = _Race("padded", utf8_bytes(texts) / 1e6, seconds, () if same else ("nanotoken",))
     return Result(1 / race.speedup("nanotoken"), race.rate("nanotoken"), race.note("nanotoken"))
@@ -182,7 +182,9 @@ def _one_string(options: Options) -> _Race:
     peers = _open((HuggingFace, Nanotoken), _minilm(), threads=1)
     wrong = tuple(name for name, peer in peers.items() if equal_rows(peer, peers["tei"], texts) < 1)
     seconds = interleave(
-        {name: _singly(peer, texts) for name, peer in peers.items()}, rounds=ROUNDS, clock=time.process_time
+        {name: _singly(peer, texts) for name, peer in peers.items()},
+        rounds=3 if options.quick else MANY_ROUNDS,
+        clock=time.process_time,
     )
     return _Race("one string", len(texts) * 138 / 1e6, seconds, wrong)
 
@@ -219,7 +221,7 @@ def two_threads(options: Options) -> Result:
         same = np.array_equal(*(peers[Tei, n].ragged(texts).ids for n in (1, 2)))
         calls = {f"{kind.name} {n}": functools.partial(peer.ragged, texts) for (kind, n), peer in peers.items()}
         calls |= {f"machine {n}": functools.partial(_hash, n) for n in (1, 2)}
-        seconds = interleave(calls, rounds=3 if options.quick else ROUNDS_OF_TWO)
+        seconds = interleave(calls, rounds=3 if options.quick else MANY_ROUNDS)
     best = {name: min(times) for name, times in seconds.items()}
     scaling = {name: best[f"{name} 1"] / best[f"{name} 2"] for name in ("tei", "nanotoken", "machine")}
     load = f"two threads that share nothing get {scaling['machine']:.2f} x now, load {os.getloadavg()[0]:.1f}"
