@@ -1,13 +1,14 @@
 """What a tokenizer remembers of its plans, and the way back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plans import plan_between
-from tei import FileFormatError, InvalidInputError, Tokenizer
+from tei import FileFormatError, InvalidInputError, MismatchError, Tokenizer
 from tei.files import dump_document, load_document
 from tei.plan import ResizePlan
 from tei.pretrained import TokenizerSpec
@@ -87,6 +88,63 @@ def test_a_declared_token_that_was_dropped_is_declared_again_when_it_returns():
     small = tok.apply(plan)
     assert small.encode("a<x>b").tokens == ["a", "[UNK]", "[UNK]", "[UNK]", "b"]
     assert small.apply(plan.inverse()).spec == small.at(0).spec == tok.spec
+
+
+def test_declared_tokens_come_and_go_with_every_version():
+    declared = tuple(AddedToken(content=name, special=False) for name in ("<x>", "<y>"))
+    tok = Tokenizer(TokenizerSpec(tokens=(*SPECIAL, "<x>", *WORDS, "<y>"), added_tokens=declared))
+    plan = plan_to(tok, [*SPECIAL, *WORDS, "<y>"])
+    back = tok.apply(plan).apply(plan.inverse())
+    assert [back.at(version).spec for version in (0, 1, 2)] == [tok.spec, tok.apply(plan).spec, tok.spec]
+    assert back.at(1).encode("a<y>").tokens == ["a", "<y>"]
+    assert tok.apply(plan.compose(plan.inverse())).at(0).spec == tok.spec
+
+
+def test_retired_tokens_go_with_the_next_plan_and_come_back_with_the_version_before():
+    tok = make([*WORDS, "ab", "abc"])
+    revised = tok.revised(["cab"], retired=[tok.vocab["ab"]])
+    for plan in (revised.plan(["cab abc"], size=revised.vocab_size - 1), revised.plan(["cab ca ca"] * 9, size=16)):
+        assert plan.reasons["ab"] == "retired"
+        after = revised.apply(plan)
+        assert after.fingerprint == plan.target_fingerprint
+        assert (after.at(0).fingerprint, after.at(0).retired) == (revised.fingerprint, revised.retired)
+    assert len(plan.target) == 16
+    with pytest.raises(MismatchError, match="revised since"):
+        after.revised(["bb"]).at(0)
+
+
+def test_the_history_cannot_be_changed_from_outside():
+    tok = make([*WORDS, "ab"])
+    small = tok.apply(tok.plan(["ba"], size=tok.vocab_size - 1))
+    small.history[0]["dropped"].append("x")
+    assert small.at(0).tokens == tok.tokens
+
+
+def test_a_saved_directory_goes_on_with_its_history(tmp_path):
+    tok = make([*WORDS, "ab"])
+    small = tok.apply(tok.plan(["ba"], size=tok.vocab_size - 1))
+    small.save(tmp_path)
+    opened = Tokenizer.from_pretrained(tmp_path)
+    assert (opened.version, opened.history, opened.at(0).tokens) == (1, small.history, tok.tokens)
+    (tmp_path / "tokenizer.json").write_text((tmp_path / "tokenizer.json").read_text().replace('"##a"', '"##aa"'))
+    assert Tokenizer.from_pretrained(tmp_path).version == 0
+    with pytest.raises(FileFormatError, match="different tokenizers"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_plan_with_the_right_name_but_other_tokens_is_refused():
+    tok = make([*WORDS, "ab"])
+    plan = plan_to(make([*WORDS, "cc"]), [*SPECIAL, *WORDS])
+    with pytest.raises(MismatchError, match="source tokens are not the tokenizer's"):
+        tok.apply(replace(plan, source_fingerprint=tok.fingerprint))
+
+
+def test_tokens_that_no_line_can_hold_are_saved_without_lines(tmp_path):
+    make([*WORDS, "ab"]).save(tmp_path)
+    tok = make([*WORDS, "a\nb"])
+    tok.save(tmp_path)
+    assert not (tmp_path / "vocab.txt").exists()
+    assert Tokenizer.load(tmp_path).tokens == tok.tokens
 
 
 def test_refuses_versions_it_does_not_know_and_an_altered_history(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import reference
 from tei import InvalidInputError, MismatchError, SizeError, WordCounts
+from tei.continuation import refresh
 from tei.evidence import Evidence
 from tei.policy import Auto, Bounds, Budget, Decision, Grow, Refresh, Replace, Trim
 from tei.sizing import diagnose
@@ -63,6 +64,30 @@ def test_refreshing_forgets_the_past_by_and_by():
     assert dropped == {0.5: {"cab"}, 0.1: {"abc"}}
     with pytest.raises(InvalidInputError, match="decay is 2"):
         tok.plan(now, policy=Refresh(past, 2.0))
+
+
+def test_refreshing_protects_and_explains_by_what_it_mixed():
+    tok = make([*ALPHABET, "ж", "##ж", "##у", "##к", "abc", "cab"])
+    past, now = WordCounts.from_mapping({"жук": 2, "abc": 9}), WordCounts.from_mapping({"cab": 50})
+    policy = Refresh(past, 0.9, Auto(len(KEEP) + 5, 0))
+    plan = tok.plan(now, policy=policy, protect=KEEP)
+    mixed = policy.counts(now)
+    assert tok.apply(plan).usage(mixed).unknown_words == 0
+    assert plan.curve["tokens"][0] == tok.usage(mixed).tokens
+    assert plan.reasons["abc"].startswith("cheap: 8 uses")
+    for broken in (Refresh(None), Refresh(past, "x")):
+        with pytest.raises(InvalidInputError, match=r"past is None|decay is 'x'"):
+            tok.plan(now, policy=broken)
+
+
+@pytest.mark.parametrize("grow", [0, 2, 5])
+def test_replacing_keeps_the_size_where_there_is_nothing_to_grow(grow):
+    tok = make([*ALPHABET, "ab", "abc", "cab", "##bc", "bb", "cc"])
+    for size in (tok.vocab_size, tok.vocab_size - 1):
+        plan = tok.plan(["abc ab"], policy=Replace(size, grow))
+        assert len(plan.target) == size
+        assert {"ab", "abc"} <= set(plan.target)
+    assert len(refresh(tok, tok.count(["abc"]), 3).target) == tok.vocab_size
 
 
 class Drops:
@@ -124,6 +149,84 @@ def test_too_small_a_size_lists_what_is_protected():
         tok.plan(["ab"], size=3, protect=["abc"])
     for part in ("2 special tokens ([PAD] [UNK])", "1 asked for with protect (abc)", "characters of the text"):
         assert part in str(error.value)
+
+
+def test_a_latency_below_what_it_takes_now_needs_growth():
+    tok = make([*ALPHABET, "ab", "cab"])
+    counts = WordCounts.from_mapping({"abcabc": 90, "ab": 20})
+    with pytest.raises(SizeError, match=r"latency 0.9 cannot be met: text takes 1.0000 of the time"):
+        tok.plan(counts, size=Budget(latency=0.9))
+    plan = tok.plan(counts, size=Budget(latency=0.9), grow="auto")
+    assert tok.apply(plan).usage(counts).tokens <= 0.9 * tok.usage(counts).tokens
+    with pytest.raises(SizeError, match=r"latency 0.1 cannot be met"):
+        tok.plan(counts, size=Budget(latency=0.1), grow="auto")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"latency": 0},
+        {"latency": float("nan")},
+        {"latency": "x"},
+        {"parameters": -5},
+        {"parameters": 1.5},
+        {"parameters": True},
+        {"bytes": "10 MB"},
+        {"bytes": 9, "parameter_bytes": 0},
+    ],
+)
+def test_a_budget_of_nothing_is_refused(fields):
+    with pytest.raises(InvalidInputError, match="greater than 0"):
+        Budget(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"token_growth": "x"}, {"max_pieces": 1.5}, {"drift": -1}, {"far": True}])
+def test_bounds_that_bound_nothing_are_refused(fields):
+    with pytest.raises(InvalidInputError, match=f"bound {next(iter(fields))} is"):
+        Bounds(**fields)
+
+
+def test_a_budget_is_kept_where_the_size_is_a_multiple():
+    tok = make([*ALPHABET, "ab", "abc", "cab", "ba"])
+    rows = np.ones((tok.vocab_size, 8), np.float32)
+    plan = tok.plan(["abc cab ba"], size=Budget(parameters=8 * 17), weights=rows, protect=KEEP, pad_to_multiple_of=8)
+    assert len(plan.target) == 16
+
+
+def test_auto_bounds_how_many_tokens_move_far():
+    tok = make([*ALPHABET, "ab", "abc", "cab", "##bc"])
+    counts = WordCounts.from_mapping({"ab": 900, "abc": 40, "cab": 30, "bbc": 30})
+    rows = np.random.default_rng(1).normal(size=(tok.vocab_size, 8)).astype(np.float32)
+    loose = {"token_growth": 1.0, "drift": 9.0, "far": 0.0}
+    sizes = [
+        len(tok.plan(counts, weights=rows, held_out=counts, bounds=Bounds(far_share=share, **loose)).target)
+        for share in (0.0, 0.05, 1.0)
+    ]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+class Gives:
+    def __init__(self, what):
+        self.what = what
+
+    def decide(self, _):
+        return self.what
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        ({}, {}),
+        Decision.of(add={"ab": 3}),
+        Decision.of(add=["\ud800"]),
+        Decision.of(add=[5]),
+        Decision.of(add=[""]),
+    ],
+)
+def test_what_a_policy_gives_is_looked_at(given):
+    with pytest.raises(InvalidInputError, match=r"Gives\.decide gave|Gives has .* in 'add'"):
+        make([*ALPHABET, "abc"]).plan(["ab"], policy=Gives(given))
 
 
 @pytest.mark.parametrize("multiple", [1, 4, 7, 64])

@@ -22,7 +22,7 @@ from tei.errors import InvalidInputError, SizeError
 from tei.evidence import MIN_GAIN, Bounds, Evidence, Ids, TrimOrder, checked_rows, protected_tokens
 from tei.plan import ResizePlan
 from tei.planning import planned
-from tei.policy import Auto
+from tei.policy import Auto, Replace
 from tei.training import induce
 from tei.usage import Usage, check_counts, usage_of
 from tei.vocabulary import fingerprint
@@ -93,18 +93,20 @@ def extend(tokenizer: "Tokenizer", counts: WordCounts, count: int) -> ResizePlan
 
 
 def refresh(tokenizer: "Tokenizer", counts: WordCounts, count: int, weights: Any = None) -> ResizePlan:
-    """Replaces the `count` tokens that the counted text needs least by those that shorten it most.
+    """Replaces the `count` tokens that the counted text needs least by those that shorten it most; the size stays.
+
+    Where fewer new tokens are worth more than those that would go, fewer are exchanged.
 
     Args:
         tokenizer: Whose vocabulary to change.
         counts: Words of the text it is used on now.
-        count: Number of tokens that go, and that come.
+        count: Number of tokens that go at most, and as many come.
         weights: Embedding rows, by which the cost of a token is judged; see `Tokenizer.plan`.
 
     Raises:
         InvalidInputError: If `count` is below 1.
         MismatchError: If the words were counted with another scheme.
-        SizeError: If fewer tokens may go, or fewer would shorten the text.
+        SizeError: If fewer tokens may go.
     """
     _check_count(count)
     return _refreshed(Evidence.gather(tokenizer, counts, weights=weights, most=count), count)
@@ -190,7 +192,7 @@ class Tracker:
             EmptySourceError: If there is no word yet.
             InvalidInputError: If `count` is below 1.
             MismatchError: If there are no weights for a token.
-            SizeError: If fewer tokens may go, or fewer would shorten the text.
+            SizeError: If fewer tokens may go.
         """
         _check_count(count)
         return _refreshed(self._evidence(weights, count), count)
@@ -252,7 +254,8 @@ class _Tracked(Evidence):
 
     @cached_property
     def trim(self) -> TrimOrder:
-        return TrimOrder(*self.core.trim_order(self.tokenizer.encoder, self.mask, self.rows, self.most))
+        found = self.core.trim_order(self.tokenizer.encoder, self.mask, self.rows, self.most)
+        return TrimOrder(*found).after(self.tokenizer.retired, self.usage)
 
     def grown(self, dropped: Ids, count: int, *, min_gain: int = MIN_GAIN) -> Mapping[str, int]:
         return dict(self.core.grow(self.tokenizer.encoder, dropped, count=count, min_gain=min_gain))
@@ -267,7 +270,7 @@ def _extended(evidence: Evidence, count: int) -> ResizePlan:
 
 
 def _refreshed(evidence: Evidence, count: int) -> ResizePlan:
-    return planned(evidence, Auto(evidence.tokenizer.vocab_size - count, count))
+    return planned(evidence, Replace(None, count))
 
 
 def _check_count(count: int) -> None:

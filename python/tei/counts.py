@@ -3,6 +3,7 @@
 # Files and sources are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -97,8 +98,8 @@ class WordCounts:
         Raises:
             InvalidInputError: If the factor is not between 0 and 1.
         """
-        if not 0 <= factor <= 1:
-            msg = f"factor is {factor}, must be from 0 to 1"
+        if not isinstance(factor, numbers.Real) or not 0 <= factor <= 1:
+            msg = f"factor is {factor!r}, must be from 0 to 1"
             raise InvalidInputError(msg)
         return WordCounts(self.core.decayed(factor), self.scheme)
 

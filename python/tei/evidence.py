@@ -24,6 +24,12 @@ Ids = NDArray[np.uint32]
 MIN_GAIN = 5
 
 
+def is_number(value: Any, *, whole: bool = False) -> bool:
+    """Whether a value can be a limit: a number from 0 on."""
+    kinds = int | np.integer if whole else int | float | np.integer | np.floating
+    return isinstance(value, kinds) and not isinstance(value, bool) and bool(value >= 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
     """How far `size='auto'` and `grow='auto'` may go; immutable.
@@ -36,6 +42,8 @@ class Bounds:
             gives up many tokens.
         drift: Greatest mean cost of a held-out token: how far trimming moves the model's input, 0 to about 2; only with
             weights.
+        far: What is far for one held-out token to move. That is a bound on a quantile: with `far_share`, on that of 95 %.
+        far_share: Greatest share of held-out tokens that trimming may move that far; only with weights.
         unknown_words: Greatest share of held-out words that trimming may make unknown.
         held_out_share: Share of the counts that is held out if the caller gives no held-out text.
         grow_share: Greatest share of new tokens among those kept.
@@ -47,6 +55,8 @@ class Bounds:
 
     token_growth: float = 0.0264
     drift: float = 0.03
+    far: float = 1.0
+    far_share: float = 0.05
     unknown_words: float = 1e-4
     held_out_share: float = 0.2
     grow_share: float = 0.25
@@ -58,8 +68,10 @@ class Bounds:
     def __post_init__(self) -> None:
         """Checks that all are numbers that can bound something."""
         for name, value in vars(self).items():
-            if not value >= 0 or (name == "held_out_share" and not 0 < value < 1):
-                msg = f"bound {name} is {value}, must be at least 0, and held_out_share between 0 and 1"
+            whole = isinstance(type(self).__dict__[name], int)
+            if not is_number(value, whole=whole) or (name == "held_out_share" and not 0 < value < 1):
+                kind = "a whole number" if whole else "a number"
+                msg = f"bound {name} is {value!r}, must be {kind} of at least 0, and held_out_share between 0 and 1"
                 raise InvalidInputError(msg)
 
 
@@ -81,6 +93,13 @@ class TrimOrder:
     tokens: NDArray[np.uint64]
     unknown_words: NDArray[np.uint64]
 
+    def after(self, ids: Iterable[int], usage: Usage) -> "TrimOrder":
+        """The same behind tokens that are never emitted, from what the words emit at first."""
+        first = np.array(sorted(ids), np.uint32)
+        starts = {"order": first, "tokens": usage.tokens, "unknown_words": usage.unknown_words}
+        columns = {name: np.full(len(first), starts.get(name, 0), column.dtype) for name, column in vars(self).items()}
+        return TrimOrder(**{name: np.concatenate([columns[name], column]) for name, column in vars(self).items()})
+
     @classmethod
     def empty(cls) -> "TrimOrder":
         """No token goes."""
@@ -100,16 +119,18 @@ class Decision:
     Attributes:
         drop: Tokens to drop.
         add: Tokens to add, or to take back if they are dropped too.
+        evidence: What it was decided by, where that is not what the policy was given.
     """
 
     drop: Mapping[str, str]
     add: Mapping[str, str]
+    evidence: "Evidence | None" = None
 
     @classmethod
     def of(cls, drop: Iterable[str] = (), add: Iterable[str] = ()) -> "Decision":
         """A decision from tokens alone, or from mappings from token to reason."""
         parts = [part if isinstance(part, Mapping) else dict.fromkeys(part, "") for part in (drop, add)]
-        return cls(*parts)
+        return cls(parts[0], parts[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +171,9 @@ class Evidence:
         most: int | None = None,
     ) -> "Evidence":
         """Checks that everything belongs to the tokenizer; see `plan_resize`."""
+        if not isinstance(bounds, Bounds | None):
+            msg = f"bounds are {bounds!r}, must be tei.policy.Bounds(...)"
+            raise InvalidInputError(msg)
         for name, words in (("counts", counts), ("held_out", held_out), ("base", base)):
             if words is not None:
                 check_counts(tokenizer, words, name)
@@ -160,8 +184,9 @@ class Evidence:
     def with_counts(self, counts: WordCounts) -> "Evidence":
         """The same with other words."""
         check_counts(self.tokenizer, counts)
-        known = {part.name: getattr(self, part.name) for part in fields(Evidence) if part.name != "counts"}
-        return Evidence(counts=counts, **known)
+        alphabet = protected_tokens(self.tokenizer, _core.alphabet(self.tokenizer.encoder, counts.core), ())
+        known = {part.name: getattr(self, part.name) for part in fields(Evidence)}
+        return Evidence(**{**known, "counts": counts, "protected": {**alphabet, **self.protected}})
 
     @cached_property
     def usage(self) -> Usage:
@@ -170,15 +195,16 @@ class Evidence:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Which tokens are protected, bool `[vocab_size]`."""
+        """Which tokens have no place in the order: protected ones, and retired ones, which always go; bool `[vocab_size]`."""
         mask = np.zeros(self.tokenizer.vocab_size, dtype=bool)
-        mask[[self.tokenizer.vocab[token] for token in self.protected]] = True
+        mask[[self.tokenizer.vocab[token] for token in self.protected] + list(self.tokenizer.retired)] = True
         return mask
 
     @cached_property
     def trim(self) -> TrimOrder:
-        """All unprotected tokens, the cheapest first; no more than `most`."""
-        return TrimOrder(*_core.trim_order(self.tokenizer.encoder, self.counts.core, self.mask, self.rows, self.most))
+        """All unprotected tokens, the cheapest first; no more than `most`, and those that are retired."""
+        found = _core.trim_order(self.tokenizer.encoder, self.counts.core, self.mask, self.rows, self.most)
+        return TrimOrder(*found).after(self.tokenizer.retired, self.usage)
 
     def cheapest(self, size: int) -> Ids:
         """Ids of the tokens to drop so that `size` are left, the cheapest first."""
@@ -222,8 +248,13 @@ def checked_rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | 
     """
     if weights is None:
         return None
+    # Tensors that are trained, on another device, or of a type that numpy lacks.
+    given = weights.detach().float().cpu() if hasattr(weights, "detach") else weights
     try:
-        rows = np.ascontiguousarray(weights, dtype=np.float32)
+        rows = np.ascontiguousarray(given)
+        if np.iscomplexobj(rows):
+            raise TypeError(str(rows.dtype))
+        rows = rows.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         msg = f"weights are {type(weights).__name__}, not an array of numbers: {error}"
         raise InvalidInputError(msg) from error
@@ -237,17 +268,31 @@ def protected_tokens(tokenizer: "Tokenizer", alphabet: NDArray[np.bool_], protec
     """Tokens that must stay, with the reason for each; `alphabet` marks those of one character that the text needs.
 
     Raises:
+        InvalidInputError: If `protect` is no collection of tokens.
         MismatchError: If one is not in the vocabulary.
     """
-    protected = {tokenizer.tokens[i]: "characters of the text or of ASCII" for i in np.flatnonzero(alphabet).tolist()}
-    protected |= dict.fromkeys(protect, "asked for with protect")
-    protected |= {token.content: "declared added tokens" for token in tokenizer.spec.added_tokens}
+    spec, needed = tokenizer.spec, np.flatnonzero(alphabet).tolist()
+    protected = {
+        tokenizer.tokens[i]: "characters of the text or of ASCII" for i in needed if i not in tokenizer.retired
+    }
+    protected |= dict.fromkeys(_asked_for(protect), "asked for with protect")
+    padding = spec.extras.get("padding", {}).get("pad_token")
+    protected |= {padding: "padding"} if padding in tokenizer.vocab else {}
+    protected |= {token.content: "declared added tokens" for token in spec.added_tokens}
     protected |= dict.fromkeys(tokenizer.special_tokens, "special tokens")
     for token in protected:
         if token not in tokenizer.vocab:
             msg = f"protected token {token!r} is not in the vocabulary: give tokens as they stand there, '##' included"
             raise MismatchError(msg)
     return protected
+
+
+def _asked_for(protect: Any) -> list[str]:
+    tokens = None if isinstance(protect, str) or not isinstance(protect, Iterable) else [*protect]
+    if tokens is None or not all(isinstance(token, str) for token in tokens):
+        msg = f"protect is {protect!r}, must be a list of tokens, or any other collection of str"
+        raise InvalidInputError(msg)
+    return tokens
 
 
 def explain_protected(protected: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """What each applied plan did to a tokenizer, in enough detail to undo it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tei.errors import FileFormatError, InvalidInputError
 from tei.special_tokens import AddedToken
-from tei.vocabulary import fingerprint
+from tei.vocabulary import fingerprint, rules
 
 if TYPE_CHECKING:
     from tei.plan import ResizePlan
@@ -25,16 +25,30 @@ def applied(spec: "TokenizerSpec", plan: "ResizePlan", history: Sequence[Entry])
     lost = {fields["content"]: AddedToken(**fields) for past in history for fields in past["lost_tokens"]}
     if plan.keeps_all and not lost:
         return replace(spec, tokens=plan.target)
-    declared, target = {**lost, **{token.content: token for token in spec.added_tokens}}, set(plan.target)
-    return replace(spec, tokens=plan.target, added_tokens=tuple(t for name, t in declared.items() if name in target))
+    return _with(spec, plan.target, (*spec.added_tokens, *lost.values()))
 
 
-def entry_of(spec: "TokenizerSpec", plan: "ResizePlan", *, version: int, reason: str, rows: Mapping[str, str]) -> Entry:
+def _with(spec: "TokenizerSpec", tokens: Sequence[str], declared: Iterable[AddedToken]) -> "TokenizerSpec":
+    """The spec with other tokens, and those of the declared tokens that are among them, each once, in id order."""
+    first = {token.content: token for token in reversed([*declared])}
+    return replace(spec, tokens=tuple(tokens), added_tokens=tuple(first[token] for token in tokens if token in first))
+
+
+def entry_of(
+    spec: "TokenizerSpec",
+    plan: "ResizePlan",
+    *,
+    retired: Collection[int],
+    version: int,
+    reason: str,
+    rows: Mapping[str, str],
+) -> Entry:
     """The entry of a plan: version, reason, counts, fingerprints, what was dropped and added, hashes of dropped rows.
 
     Args:
         spec: The tokenizer before.
         plan: The plan.
+        retired: Ids of the tokens that the tokenizer before never emits.
         version: Version of the tokenizer after.
         reason: Why, in the caller's words.
         rows: For dropped tokens, a hash of their row.
@@ -58,11 +72,12 @@ def entry_of(spec: "TokenizerSpec", plan: "ResizePlan", *, version: int, reason:
         "order": None if (np.diff(new) > 0).all() else new.tolist(),
         "lost_tokens": [vars(token) for token in spec.added_tokens if token.content in gone],
         "rows": dict(rows),
+        **({"retired": sorted(retired)} if retired else {}),
     }
 
 
-def undone(spec: "TokenizerSpec", entry: Entry) -> "TokenizerSpec":
-    """The spec before the plan of an entry.
+def undone(spec: "TokenizerSpec", entry: Entry) -> tuple["TokenizerSpec", list[int]]:
+    """The spec before the plan of an entry, and the ids of tokens that were retired then.
 
     Raises:
         FileFormatError: If the entry does not fit the spec.
@@ -74,16 +89,16 @@ def undone(spec: "TokenizerSpec", entry: Entry) -> "TokenizerSpec":
     dropped, rest = dict(zip(entry["dropped_ids"], entry["dropped"], strict=True)), iter(kept)
     size = len(kept) + len(dropped)
     tokens = tuple(dropped[i] if i in dropped else next(rest, "") for i in range(size))
-    lost = tuple(AddedToken(**fields) for fields in entry["lost_tokens"])
-    before = replace(spec, tokens=tokens, added_tokens=(*spec.added_tokens, *lost))
-    found = fingerprint(tokens, spec.scheme.to_json())
+    lost, retired = [AddedToken(**fields) for fields in entry["lost_tokens"]], list(entry.get("retired", ()))
+    before = _with(spec, tokens, (*lost, *spec.added_tokens))
+    found = fingerprint(tokens, rules(spec.scheme.to_json(), retired))
     if found != entry["source"]:
         msg = (
             f"undoing version {entry['version']} gives vocabulary {found}, but its history says {entry['source']}: the "
             "history was altered; load a copy that was saved earlier"
         )
         raise FileFormatError(msg)
-    return before
+    return before, retired
 
 
 def check_version(version: Any, newest: int, oldest: int) -> int:

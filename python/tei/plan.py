@@ -161,10 +161,11 @@ class ResizePlan:
         return self.inverse().matrix()
 
     def compose(self, other: "ResizePlan") -> "ResizePlan":
-        """This plan, then `other`: the matrices multiply, the id maps chain.
+        """This plan, then `other`: the matrices multiply, the id maps chain; associative, weights up to rounding.
 
         The result's weights are those of the matrix product, and its reasons those of both, the later one winning.
-        A token dropped here and added again by `other` counts as dropped and added; its old row is not recovered.
+        A token dropped here and added again by `other` counts as dropped and added; its old row is not recovered. There
+        is no curve.
 
         Raises:
             MismatchError: `other` does not start from this plan's target.
@@ -277,7 +278,7 @@ class ResizePlan:
     def _from_payload(cls, payload: Any, name: str) -> Self:
         try:
             return cls(**_fields(payload))
-        except (TeiError, TypeError, KeyError, ValueError) as error:
+        except (TeiError, AttributeError, TypeError, KeyError, ValueError, OverflowError) as error:
             raise FileFormatError(f"{name} holds no consistent resize plan: {error}") from error
 
     def __eq__(self, other: object) -> bool:

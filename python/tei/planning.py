@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from tei import _core
 from tei.counts import WordCounts
-from tei.errors import InvalidInputError, MismatchError
-from tei.evidence import Bounds, Evidence, Ids
+from tei.errors import InvalidInputError, MismatchError, SizeError
+from tei.evidence import Bounds, Decision, Evidence, Ids
 from tei.plan import Pieces, ResizePlan
 from tei.policy import Auto, Policy
 from tei.reasons import reasons_to_drop
-from tei.sizing import Size
+from tei.sizing import Budget, Size
 from tei.vocabulary import digest
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plan_resize(
         base: Words of text that new tokens must leave as it is, see `Bounds`.
         bounds: How far `auto` may go.
         pad_to_multiple_of: The new size is a multiple of this, if the vocabulary has tokens enough: the dearest of the
-            dropped ones stay.
+            dropped ones stay, or where a budget has no room for them, more are dropped.
 
     Returns:
         The plan. Its curve has a row for each possible size: `size`, `tokens`, `unknown_words` and, with weights, `drift`
@@ -88,13 +88,46 @@ def plan_resize(
 
 def planned(evidence: Evidence, policy: Policy, pad_to_multiple_of: int | None = None) -> ResizePlan:
     """The plan that a policy comes to; see `plan_resize`."""
-    decision, tokenizer = policy.decide(evidence), evidence.tokenizer
+    decision, tokenizer = _decided(policy, evidence), evidence.tokenizer
+    evidence = decision.evidence or evidence
     _check_drop(evidence, decision.drop)
-    drop = {token: why for token, why in decision.drop.items() if token not in decision.add}
+    retired = dict.fromkeys((tokenizer.tokens[i] for i in tokenizer.retired), "retired")
+    drop: Mapping[str, str] = {t: why for t, why in decision.drop.items() if t not in decision.add} | retired
     add = {token: why for token, why in decision.add.items() if token not in tokenizer.vocab}
+    budget = getattr(policy, "size", None)
     if pad_to_multiple_of is not None:
-        drop = _rounded(evidence, drop, len(add), pad_to_multiple_of)
-    return _Draft(evidence, drop, add).plan()
+        down = isinstance(budget, Budget) and budget.bounds_rows
+        drop = _rounded(evidence, drop, len(add), pad_to_multiple_of, down=down)
+    plan = _Draft(evidence, drop, add).plan()
+    if isinstance(budget, Budget) and budget.latency is not None:
+        _check_latency(evidence, budget.latency, plan)
+    return plan
+
+
+def _decided(policy: Policy, evidence: Evidence) -> Decision:
+    """What a policy, which may be anybody's, decides."""
+    decision = policy.decide(evidence)
+    if not isinstance(decision, Decision):
+        msg = f"{type(policy).__name__}.decide gave {type(decision).__name__}, must give Decision.of(drop, add)"
+        raise InvalidInputError(msg)
+    for name, part in (("drop", decision.drop), ("add", decision.add)):
+        strange = [pair for pair in part.items() if not (_is_text(pair[0]) and pair[0] and _is_text(pair[1]))]
+        if strange:
+            msg = f"{type(policy).__name__} has {strange[0]!r} in {name!r}, must be a token and the reason, both valid str"
+            raise InvalidInputError(msg)
+    return decision
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _check_latency(evidence: Evidence, latency: float, plan: ResizePlan) -> None:
+    tokenizer, words = evidence.tokenizer, evidence.counts if evidence.held_out is None else evidence.held_out
+    share = tokenizer.apply(plan).usage(words).tokens / tokenizer.usage(words).tokens
+    if share > latency:
+        msg = f"latency {latency} cannot be met: text takes {share:.4f} of the time after {plan.headline}; let more tokens grow"
+        raise SizeError(msg)
 
 
 def _check_drop(evidence: Evidence, drop: Mapping[str, str]) -> None:
@@ -107,13 +140,19 @@ def _check_drop(evidence: Evidence, drop: Mapping[str, str]) -> None:
             raise MismatchError(msg)
 
 
-def _rounded(evidence: Evidence, drop: Mapping[str, str], added: int, multiple: Any) -> dict[str, str]:
-    """Fewer tokens to drop, so that the size is a multiple."""
+def _rounded(
+    evidence: Evidence, drop: Mapping[str, str], added: int, multiple: Any, *, down: bool
+) -> Mapping[str, str]:
+    """Fewer tokens to drop, or more of them, so that the size is a multiple."""
     if isinstance(multiple, bool) or not isinstance(multiple, int | np.integer) or multiple < 1:
         msg = f"pad_to_multiple_of is {multiple!r}, must be a whole number from 1 on"
         raise InvalidInputError(msg)
-    lacking = -(evidence.tokenizer.vocab_size - len(drop) + added) % int(multiple)
-    dearest = (token for token in reversed(evidence.names(evidence.trim.order)) if token in drop)
+    size, order = evidence.tokenizer.vocab_size - len(drop) + added, evidence.names(evidence.trim.order)
+    if down:
+        cheapest = (token for token in order if token not in drop)
+        return {**drop, **dict.fromkeys(itertools.islice(cheapest, size % int(multiple)), "")}
+    lacking = -size % int(multiple)
+    dearest = (token for token in reversed(order) if token in drop)
     stay = set(itertools.islice(dearest, lacking))
     return {token: why for token, why in drop.items() if token not in stay}
 

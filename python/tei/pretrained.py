@@ -215,7 +215,8 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
     outside = {token.content for token in spec.added_tokens if not token.in_model}
     scheme = spec.scheme
     padding = spec.extras.get("padding")
-    if padding:
+    # Others may pad with an id that has another name.
+    if padding and padding["pad_token"] in vocab:
         padding = {**padding, "pad_id": vocab[padding["pad_token"]]}
     return {
         "version": "1.0",

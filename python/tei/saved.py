@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tei.files import dump_document, load_document, write_atomic
 from tei.pretrained import TokenizerSpec, read_pretrained, to_tokenizer_config, to_tokenizer_json
 from tei.vocabulary import fingerprint
 
-__all__ = ["load", "save", "to_transformers"]
+__all__ = ["load", "save", "take_over", "to_transformers"]
 
 NAME, KIND, FORMAT = "tei.json", "tokenizer", 1
 
@@ -36,6 +37,10 @@ def save(
         "vocab.txt": "".join(f"{token}\n" for token in spec.tokens).encode(),
         NAME: dump_document(KIND, FORMAT, record),
     }
+    # Lines cannot hold them, and others would read other ids there.
+    if any(end in token for token in spec.tokens for end in "\r\n"):
+        del files["vocab.txt"]
+        (directory / "vocab.txt").unlink(missing_ok=True)
     for name, data in files.items():
         write_atomic(directory / name, data)
 
@@ -57,6 +62,14 @@ def load(directory: str | os.PathLike[str]) -> tuple[TokenizerSpec, int, Sequenc
         )
         raise FileFormatError(msg)
     return spec, record["version"], record["history"]
+
+
+def take_over(source: Any) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any]]]:
+    """Reads a tokenizer of anybody's: spec, and version and history if it is a directory as `save` wrote it."""
+    if isinstance(source, str | Path) and (Path(source) / NAME).is_file():
+        with suppress(FileFormatError):
+            return load(source)
+    return read_pretrained(source), 0, ()
 
 
 def to_transformers(spec: TokenizerSpec) -> Any:

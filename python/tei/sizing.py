@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tei import _core
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, SizeError
-from tei.evidence import Evidence, Ids, TrimOrder, explain_protected
+from tei.evidence import Evidence, Ids, TrimOrder, explain_protected, is_number
 from tei.usage import Usage, count_usage
 
 __all__ = ["Budget", "Size", "chosen_size", "chosen_to_drop", "diagnose"]
@@ -54,6 +54,20 @@ class Budget:
     latency: float | None = None
     row_parameters: int | None = None
     parameter_bytes: int = 4
+
+    def __post_init__(self) -> None:
+        """Checks that all are numbers that can bound something."""
+        for name, value in vars(self).items():
+            whole = name != "latency"
+            if value is not None and not (is_number(value, whole=whole) and value > 0):
+                kind = "a whole number" if whole else "a number"
+                msg = f"budget's {name} is {value!r}, must be {kind} greater than 0"
+                raise InvalidInputError(msg)
+
+    @property
+    def bounds_rows(self) -> bool:
+        """Whether there is room for so many tokens only."""
+        return self.parameters is not None or self.bytes is not None
 
     def rows(self, dim: int | None) -> int | None:
         """Greatest number of tokens; None if only latency is bounded."""
@@ -127,7 +141,7 @@ def _size_within(evidence: Evidence, budget: Budget, room: int) -> int:
     if rows is None:
         return max(least, len(evidence.protected))
     size = min(rows - room, evidence.tokenizer.vocab_size)
-    if size < least:
+    if budget.latency is not None and size < least:
         msg = f"{budget} has room for {size} tokens, but its latency needs {least}: raise one of the limits"
         raise SizeError(msg)
     return chosen_size(evidence, size)
@@ -143,7 +157,9 @@ def _auto_size(evidence: Evidence) -> int:
     (trim, usage), bounds = _held_out(evidence), evidence.bounds
     good = trim.unknown_words <= usage.unknown_words + bounds.unknown_words * usage.words
     if evidence.rows is not None:
+        far = np.where(trim.costs > bounds.far * trim.uses, trim.uses, 0)
         good &= np.cumsum(trim.costs) <= bounds.drift * usage.tokens
+        good &= np.cumsum(far) <= bounds.far_share * usage.tokens
     firm = FIRM * bounds.token_growth
     first = _smallest(evidence, good & (trim.tokens <= usage.tokens * (1 + firm)))
     sizes = evidence.tokenizer.vocab_size - 1 - np.arange(len(good))
@@ -167,7 +183,8 @@ def _held_out(evidence: Evidence) -> tuple[TrimOrder, Usage]:
         return TrimOrder.empty(), evidence.usage
     order = _core.trim_order(tok.encoder, kept, evidence.mask, evidence.rows)[0]
     usage = count_usage(tok, WordCounts(held, counts.scheme))
-    return TrimOrder(*_core.trim_along(tok.encoder, held, order, evidence.rows)), usage
+    found = TrimOrder(*_core.trim_along(tok.encoder, held, order, evidence.rows))
+    return found.after(tok.retired, usage), usage
 
 
 def diagnose(evidence: Evidence, sizes: int | Sequence[int] = 12) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 # Reading, writing and training are imported where they are used: they would double the time of `import tei`.
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from tei.coding import Coding, compiled
 from tei.counts import WordCounts, count_words
 from tei.errors import MismatchError, UnsupportedError
 from tei.fitting import Fitting
-from tei.vocabulary import digest
+from tei.vocabulary import digest, rules
 
 if TYPE_CHECKING:
     import os
@@ -125,16 +126,18 @@ class Tokenizer(Coding, Fitting):
 
         Args:
             source: A `tokenizer.json`, a `vocab.txt`, a directory that holds one of them, a `tokenizers.Tokenizer`, or
-                a fast tokenizer of transformers. Nothing is downloaded.
+                a fast tokenizer of transformers. Nothing is downloaded. Version and history come along from the
+                directory of a tokenizer that tei saved, unless its files were changed since.
 
         Raises:
             FileFormatError: If a file is missing or broken.
             UnsupportedError: If the tokenizer is of a kind that cannot be reproduced exactly; the message names it.
             VocabularyError: If the vocabulary has holes or duplicates.
         """
-        from tei.pretrained import read_pretrained
+        from tei import saved
 
-        return cls(read_pretrained(source))
+        spec, version, history = saved.take_over(source)
+        return cls(spec, version=version, history=history)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Self:
@@ -155,14 +158,14 @@ class Tokenizer(Coding, Fitting):
         atomically; other files in the directory stay.
 
         Raises:
-            UnsupportedError: If tokens are retired, which no other library would know.
+            UnsupportedError: If tokens are retired, which no other library would know; any plan drops them.
         """
         from tei import saved
 
         if self._retired:
-            msg = f"{len(self._retired)} retired tokens cannot be saved: apply a plan that drops them first"
+            msg = f"{len(self._retired)} retired tokens cannot be saved: apply a plan first, which drops them"
             raise UnsupportedError(msg)
-        saved.save(directory, self._spec, version=self.version, history=self.history)
+        saved.save(directory, self._spec, version=self.version, history=self._history)
 
     def to_hf(self) -> Any:
         """The tokenizer as a `transformers.PreTrainedTokenizerFast` with the same ids; needs transformers."""
@@ -183,14 +186,12 @@ class Tokenizer(Coding, Fitting):
         `added` (tokens; `dropped_ids` and `added_ids` their ids), and `rows` (hashes of dropped rows by token, if an
         archive was given).
         """
-        return self._history
+        return tuple(copy.deepcopy(self._history))
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with the vocabulary or the scheme."""
-        rules = self._spec.scheme.to_json()
-        framed = _core.framed(self._encoder, [], [])
-        return digest(framed, f"{rules} without {sorted(self._retired)}" if self._retired else rules)
+        return digest(_core.framed(self._encoder, [], []), rules(self._spec.scheme.to_json(), self._retired))
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size} tokens, version {self.version}, {self.fingerprint})"
@@ -236,7 +237,7 @@ class Tokenizer(Coding, Fitting):
         changed = type(self)(
             replace(self._spec, tokens=(*self.tokens, *added)),
             version=self.version,
-            history=self.history,
+            history=self._history,
             retired=self._retired.difference(restored).union(retired),
             encoder=None if anew else self._encoder.revised(list(added), restored, retired),
         )
@@ -253,7 +254,7 @@ class Tokenizer(Coding, Fitting):
             archive: The rows that `tei.torch.apply` dropped by the same plan; the history keeps their hashes.
 
         Raises:
-            MismatchError: If the plan was made for another vocabulary, or drops a special token.
+            MismatchError: If plan or archive are of another vocabulary, or the plan drops a special token.
 
         Example:
             >>> tok = Tokenizer.train(["low lower lowest", "new newer newest"], vocab_size=33, min_count=1)
@@ -264,12 +265,23 @@ class Tokenizer(Coding, Fitting):
         from tei import history
 
         plan.check_source(self.fingerprint)
+        if plan.source != self.tokens:
+            msg = "the plan's source tokens are not the tokenizer's, although it names its fingerprint: make a new plan"
+            raise MismatchError(msg)
         lost = [] if plan.keeps_all else [token for token in self.special_tokens if token not in set(plan.target)]
         if lost:
             msg = f"the plan drops special tokens {lost}: protect them when planning"
             raise MismatchError(msg)
-        rows = {} if archive is None else archive.row_hashes
-        entry = history.entry_of(self._spec, plan, version=self.version + 1, reason=reason, rows=rows)
+        if archive is not None:
+            plan.check_source(archive.source_fingerprint)
+        entry = history.entry_of(
+            self._spec,
+            plan,
+            retired=self._retired,
+            version=self.version + 1,
+            reason=reason,
+            rows={} if archive is None else archive.row_hashes,
+        )
         spec = history.applied(self._spec, plan, self._history)
         retired = [int(plan.id_map[i]) for i in self._retired if plan.id_map[i] >= 0]
         # Building an encoder anew would take most of the time of a small change; that of bytes has more to it than tokens.
@@ -287,14 +299,21 @@ class Tokenizer(Coding, Fitting):
         Raises:
             FileFormatError: If the saved history does not lead there.
             InvalidInputError: If the history does not reach back so far.
+            MismatchError: If the tokenizer was revised after its last plan.
         """
         from tei import history
 
-        history.check_version(version, self.version, self.version - len(self.history))
-        spec, entries = self._spec, list(self.history)
+        history.check_version(version, self.version, self.version - len(self._history))
+        if version == self.version:
+            return self
+        entries = list(self._history)
+        if self.fingerprint != entries[-1]["target"]:
+            msg = f"the last plan gave vocabulary {entries[-1]['target']}, this is {self.fingerprint}: it was revised since"
+            raise MismatchError(msg)
+        spec, retired = self._spec, sorted(self._retired)
         for _ in range(self.version - version):
-            spec = history.undone(spec, entries.pop())
-        return type(self)(spec, version=version, history=entries)
+            spec, retired = history.undone(spec, entries.pop())
+        return type(self)(spec, version=version, history=entries, retired=retired)
 
 
 def _rebuild(

@@ -91,7 +91,7 @@ def count_usage(tokenizer: "Tokenizer", counts: WordCounts, *, without: NDArray[
 def usage_of(figures: tuple[Any, int, int, int, int, int]) -> Usage:
     """Usage from what the core counted."""
     emitted, *numbers = figures
-    token_counts: NDArray[Any] = emitted.astype(np.int64)
+    token_counts: NDArray[Any] = np.minimum(emitted, np.iinfo(np.int64).max).astype(np.int64)
     token_counts.flags.writeable = False
     return Usage(token_counts, *numbers)
 

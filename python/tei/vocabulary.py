@@ -1,8 +1,8 @@
 """Token ↔ id, and the fingerprint that says which vocabulary a file or a model belongs to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Vocabulary", "digest", "fingerprint"]
+__all__ = ["Vocabulary", "digest", "fingerprint", "rules"]
 
 
 class Vocabulary(Mapping[str, int]):
@@ -53,3 +53,8 @@ def digest(framed: bytes, scheme: str) -> str:
     import hashlib
 
     return hashlib.blake2b(scheme.encode("utf-8", "surrogatepass") + framed, digest_size=8).hexdigest()
+
+
+def rules(scheme: str, retired: Collection[int]) -> str:
+    """All that decides ids beside the tokens: the scheme, and which tokens are never emitted."""
+    return f"{scheme} without {sorted(retired)}" if retired else scheme

@@ -46,6 +46,8 @@ class Archive:
     @property
     def row_hashes(self) -> dict[str, str]:
         """For each dropped token 16 hexadecimal digits that change with any of its rows; the history keeps them."""
+        if not self.tokens:
+            return {}
         digests = [hashlib.blake2b(digest_size=8) for _ in self.tokens]
         for name in sorted(self.tensors):
             rows = self.tensors[name][: len(self.tokens)].contiguous().view(torch.uint8)
