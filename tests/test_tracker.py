@@ -88,6 +88,7 @@ class Twin:
             return
         expected = vars(self.tokenizer.usage(self.counts))
         assert (usage.token_counts == expected.pop("token_counts")).all()
+        assert usage.tokenizer.tokens == expected.pop("tokenizer").tokens
         assert {name: getattr(usage, name) for name in expected} == expected
 
 

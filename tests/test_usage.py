@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import reference
-from tei import EmptySourceError, MismatchError, Scheme, WordCounts, _core
+from schemes import texts, tokenizers
+from tei import EmptySourceError, MismatchError, Scheme, Tokenizer, WordCounts, _core
 from tei.vocabulary import digest, fingerprint
-from vocabularies import make, tables, vocabularies
+from vocabularies import SPECIAL, make, tables, vocabularies
 
 
 @given(vocabularies, tables)
@@ -50,6 +51,26 @@ def test_spelling_leaves_out_the_token_itself_and_what_is_removed(tokens, data):
     for token, start, end in zip(sorted(tokens), ends, ends[1:], strict=False):
         expected = reference.spelling(token, after) or ["[UNK]"]
         assert [names[i] for i in pieces[start:end]] == expected
+
+
+@given(tokenizers(), texts)
+def test_what_a_text_leads_to_is_not_called_unreachable(oracle, text):
+    tok = Tokenizer.from_pretrained(oracle)
+    steps = [step[0] for step in tok.scheme.rules[0]]
+    first = steps.index("StripAccents") if "StripAccents" in steps else len(steps)
+    assume(not {"NFD", "NFKD", "BertNormalizer"} & {*steps[first:]})
+    ids = {*tok.encode(text).ids, *tok.encode(f"a{text}").ids}
+    words = WordCounts.from_mapping({"a": 1}, tok.scheme)
+    assert not ids & {*tok.usage(words).unreachable.tolist()}
+
+
+def test_what_no_text_leads_to_is_unreachable():
+    tok = make(["a", "É", "##-", "##中", "中", "##b", "a-b", "a" * 101, "-"])
+    usage = tok.usage(["a"])
+    names = {tok.tokens[i] for i in usage.unreachable}
+    assert names == {"É", "##-", "##中", "a-b", "a" * 101} | {*SPECIAL[2:]}
+    lossless = Tokenizer.train(["a b"], vocab_size=256, scheme=Scheme.bytes())
+    assert not len(lossless.usage(["a"]).unreachable)
 
 
 def test_a_word_of_too_many_characters_is_unknown():

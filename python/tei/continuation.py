@@ -155,7 +155,7 @@ class Tracker:
 
     def usage(self) -> Usage:
         """What all words emit, see [`Usage`][tei.usage.Usage]."""
-        return usage_of(self._core.usage())
+        return usage_of(self._tokenizer, self._core.usage())
 
     def add(self, source: "Source | WordCounts") -> None:
         """Adds the words of new text.
@@ -250,7 +250,7 @@ class _Tracked(Evidence):
 
     @cached_property
     def usage(self) -> Usage:
-        return usage_of(self.core.usage())
+        return usage_of(self.tokenizer, self.core.usage())
 
     @cached_property
     def trim(self) -> TrimOrder:

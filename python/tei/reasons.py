@@ -6,6 +6,7 @@ import numpy as np
 
 from tei import _core
 from tei.evidence import Evidence
+from tei.usage import unreachable
 
 __all__ = ["reasons_to_drop"]
 
@@ -30,7 +31,7 @@ def reasons_to_drop(evidence: Evidence, tokens: list[str]) -> Mapping[str, str]:
     """
     if not tokens:
         return {}
-    reached = _unreachable(evidence, tokens)
+    reached = unreachable(evidence.tokenizer, tokens)
     usual = _by_order(evidence, set(tokens) - reached.keys())
     return {token: reached.get(token) or usual.get(token, "cheap") for token in tokens}
 
@@ -62,21 +63,3 @@ def _uses_inside(evidence: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.
     pieces, ends = _core.spell(tok.encoder, evidence.trim.order[:0], [], evidence.names(used))
     weights = np.repeat(counts[used], np.diff(ends))
     return np.bincount(pieces, weights=weights, minlength=tok.vocab_size).astype(np.int64)
-
-
-def _unreachable(evidence: Evidence, tokens: list[str]) -> dict[str, str]:
-    """Tokens that no text leads to, by what becomes of what they spell."""
-    tok = evidence.tokenizer
-    # Every byte string is reached in the scheme of bytes.
-    if tok.scheme.is_lossless:
-        return {}
-    prefix, vocab, limit = tok.scheme.continuation_prefix, tok.vocab, tok.scheme.max_word_chars
-    surfaces = [token.removeprefix(prefix) or token for token in tokens]
-    found = {}
-    for token, surface, words in zip(tokens, surfaces, _core.split_words(tok.encoder, surfaces), strict=True):
-        mark = prefix if token != surface else ""
-        if words == [surface] and len(surface) <= limit:
-            continue
-        same = mark + words[0] if len(words) == 1 and words != [surface] else None
-        found[token] = f"duplicate: of {same}" if same in vocab else "unreachable: no text is cut into it"
-    return found
