@@ -74,7 +74,15 @@ def test_jsonl_field_is_read(run, tmp_path):
 def test_report_shows_usage_and_curve(run, lines, minilm, tmp_path):
     status, out, _ = run("report", minilm, "--data", lines, "--picture", tmp_path / "curve.svg")
     assert status == 0
-    for part in ("fertility", "coverage", "unused tokens", "30,522", "sequence length"):
+    for part in (
+        "fertility",
+        "coverage",
+        "unused tokens",
+        "no text leads to",
+        "30,522",
+        "sequence length",
+        "marginal utility",
+    ):
         assert part in out
     assert (tmp_path / "curve.svg").read_text("utf-8").startswith("<?xml")
 

@@ -1,6 +1,8 @@
 """Policies, budgets, padding, reasons and diagnostics."""
 
 import itertools
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from tei import InvalidInputError, MismatchError, SizeError, WordCounts
+from tei import InvalidInputError, MismatchError, SizeError, Tokenizer, WordCounts
 from tei.continuation import refresh
 from tei.evidence import Evidence
 from tei.policy import Auto, Bounds, Budget, Decision, Grow, Refresh, Replace, Trim
@@ -141,6 +143,17 @@ def test_a_budget_that_cannot_be_met_says_why(budget, error, match):
     tok = make([*ALPHABET, "ab", "abc", "cab"])
     with pytest.raises(error, match=match):
         tok.plan(["abc cab ab"], size=budget, held_out=["abc cab ab"], protect=KEEP)
+
+
+def test_what_a_tokenizer_pads_with_stays(tmp_path):
+    spec = make([*ALPHABET, "abc", "bb"]).spec
+    tok = Tokenizer(replace(spec, extras={"padding": {"strategy": "BatchLongest", "pad_id": 15, "pad_token": "abc"}}))
+    small = tok.apply(tok.plan(["ab"], size=len(KEEP) + 1, protect=KEEP))
+    small.save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["padding"]["pad_id"] == small.vocab["abc"]
+    elsewhere = Tokenizer(replace(spec, extras={"padding": {"pad_id": 0, "pad_token": "zz"}}))
+    elsewhere.save(tmp_path)
+    assert Tokenizer.load(tmp_path).spec.extras == elsewhere.spec.extras
 
 
 def test_too_small_a_size_lists_what_is_protected():

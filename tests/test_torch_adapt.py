@@ -13,8 +13,9 @@ from models import build
 from tei.counts import WordCounts
 from tei.demo import load_texts
 from tei.errors import EmptySourceError, FileFormatError, MismatchError, OutputExistsError, TeiError
+from tei.policy import Grow
 from tei.tokenizer import Tokenizer
-from tei.torch import adapt, adapt_directory, fidelity, load_model
+from tei.torch import Archive, adapt, adapt_directory, fidelity, load_model
 
 TEXTS = list(load_texts("train").texts[:400])
 OTHERS = list(load_texts("test").texts[:40])
@@ -50,6 +51,34 @@ def test_a_model_in_memory(minilm: Path) -> None:
     result = fidelity(load_model(minilm), model, old, tok, OTHERS)
     assert result.cosine > 0.9
     assert result.spearman > 0.9
+
+
+def test_directory_after_directory_goes_on_with_history_and_rows(masked: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "rows.safetensors"
+    adapt_directory(masked, TEXTS[:200], tmp_path / "one", size=2_000, grow=0, archive=archive)
+    dropped = set(Archive.load(archive).tokens)
+    plan = adapt_directory(tmp_path / "one", TEXTS, tmp_path / "two", policy=Grow(300), archive=archive)
+    back = dropped & {plan.target[i] for i in plan.added}
+    assert back
+    old, new = (load_model(folder).get_input_embeddings().weight for folder in (masked, tmp_path / "two"))
+    first, tok = Tokenizer.from_pretrained(masked), Tokenizer.from_pretrained(tmp_path / "two")
+    for token in back:
+        assert torch.equal(old[first.vocab[token]], new[tok.vocab[token]])
+    assert [entry["version"] for entry in tok.history] == [1, 2]
+    assert tok.history[0]["rows"].keys() == dropped
+    assert tok.at(0).tokens == first.tokens
+
+
+@pytest.mark.parametrize("kind", ["module", "parameter", "bfloat16"])
+def test_nothing_to_drop_and_rows_of_any_kind(kind: str) -> None:
+    tok = Tokenizer.train(["low lower lowest"], vocab_size=20, min_count=1)
+    table = torch.nn.Embedding(20, 4, dtype=torch.bfloat16 if kind == "bfloat16" else torch.float32)
+    if kind == "parameter":
+        assert tok.plan(["low"], size=19, weights=table.weight) == tok.plan(
+            ["low"], size=19, weights=table.weight.tolist()
+        )
+    same, after, plan = adapt(table, tok, ["lowlow"] * 50, size=20, grow=1)
+    assert (len(same.weight), after.tokens[-1], len(plan.dropped), after.history[0]["rows"]) == (21, "lowlow", 0, {})
 
 
 @pytest.mark.parametrize("kind", ["list", "iterator", "path", "counts"])

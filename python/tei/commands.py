@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tei.errors import InvalidInputError, OutputExistsError
 from tei.files import write_atomic
-from tei.report import Row, compare_directories, curve_table, save_curve, table
+from tei.report import Row, compare_directories, curve_table, diagnosis_table, save_curve, table
 from tei.scheme import Scheme
 from tei.sources import read_texts
 from tei.tokenizer import Tokenizer
@@ -42,6 +42,9 @@ def adapt(
     field: Field = None,
     size: Annotated[str, typer.Option(help="Tokens to keep, or 'auto': as few as the text allows.")] = "auto",
     grow: Annotated[str, typer.Option(help="Tokens to add, or 'auto': as many as pay.")] = "auto",
+    archive: Annotated[
+        Path | None, typer.Option(help="File for the rows of dropped tokens; those that come back get theirs from it.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit a saved model to a text file and write a smaller model with the same behaviour."""
@@ -53,7 +56,9 @@ def adapt(
     with _step("adapting vocabulary and model"):
         from tei.torch.adapt import adapt_directory
 
-        plan = adapt_directory(model_dir, training, out, size=sizes[0], grow=sizes[1], overwrite=overwrite)
+        plan = adapt_directory(
+            model_dir, training, out, size=sizes[0], grow=sizes[1], archive=archive, overwrite=overwrite
+        )
     notes.print(plan.summary(), highlight=False, markup=False)
     with _step("comparing with the original"):
         rows = compare_directories(model_dir, out, held_out)
@@ -130,14 +135,22 @@ def report(
     rows = [
         Row("tokens in the vocabulary", f"{opened.vocab_size:,}", ""),
         Row("unused tokens", f"{len(usage.unused):,}", ""),
+        Row("tokens that no text leads to", f"{len(usage.unreachable):,}", ""),
         Row("tokens per word (fertility)", f"{usage.fertility:.3f}", ""),
         Row("bytes per token (compression)", f"{usage.compression:.3f}", ""),
         Row("words without unknown token (coverage)", f"{usage.coverage:.4%}", ""),
     ]
     console.print(table(rows, title=f"{tokenizer} on {data}", columns=("value", "", "")))
     with _step("trimming token by token"):
-        curve = opened.plan(counts, size="auto").curve
+        from tei.evidence import Evidence
+        from tei.planning import planned
+        from tei.policy import Trim
+        from tei.sizing import diagnose
+
+        evidence = Evidence.gather(opened, counts)
+        curve, diagnosis = planned(evidence, Trim()).curve, diagnose(evidence)
     console.print(curve_table(curve))
+    console.print(diagnosis_table(diagnosis))
     if picture is not None:
         console.print(f"picture of the size curve: {save_curve(curve, picture)}", highlight=False)
 

@@ -24,6 +24,7 @@ __all__ = [
     "compare",
     "compare_directories",
     "curve_table",
+    "diagnosis_table",
     "directory_bytes",
     "format_change",
     "sample_curve",
@@ -233,6 +234,22 @@ def curve_table(curve: Curve, *, chosen: int | None = None, points: int = 12) ->
     for index, (size, share) in enumerate(zip(sample["size"], extra, strict=True)):
         bar = "█" * max(1, round(30 * float(share) / widest)) if share > 0 else ""
         drawn.add_row(f"{size:,}", f"{share:+.1%}", bar + (" ← chosen" if index == marked else ""))
+    return drawn
+
+
+def diagnosis_table(found: Curve) -> "Table":
+    """Draw what [`diagnose`][tei.sizing.diagnose] tells of some sizes, one row each, the smallest first.
+
+    Returns:
+        A table that `rich.print` draws.
+    """
+    from rich.table import Table
+
+    drawn = Table(title="how tokens are spread at each size", title_justify="left")
+    for name in found:
+        drawn.add_column(name.replace("_", " "), justify="right")
+    for size, *values in reversed([*zip(*found.values(), strict=True)]):
+        drawn.add_row(f"{size:,}", *("" if np.isnan(value) else f"{value:.3g}" for value in values))
     return drawn
 
 

@@ -5,11 +5,11 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -20,16 +20,17 @@ from tei.counts import WordCounts
 from tei.errors import FileFormatError, MismatchError
 from tei.files import atomic_directory
 from tei.plan import ResizePlan
+from tei.policy import Policy
+from tei.sizing import Size
 from tei.sources import Source, read_batches
 from tei.tokenizer import Tokenizer
 from tei.torch.apply import apply
+from tei.torch.archive import Archive
 from tei.torch.configuration import special_ids
 from tei.torch.embedding import vocabulary_tensors
 from tei.torch.initial import Init
 
 __all__ = ["Adapted", "adapt", "adapt_directory", "load_model"]
-
-Size = int | Literal["auto"]
 
 # Texts on which a written directory must encode as it should, beside the first of the source.
 SAMPLES = 256
@@ -48,18 +49,24 @@ REWRITTEN = frozenset(
 )
 
 
-class Adapted(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Adapted:
     """What adapting came to: `model, tokenizer, plan = adapt(...)`.
 
     Attributes:
         model: The same model object, changed in place.
         tokenizer: The new tokenizer.
         plan: What became of every token, and why.
+        archive: The rows of dropped tokens, and of those that were given; tokens that come back later get them again.
     """
 
     model: nn.Module
     tokenizer: Tokenizer
     plan: ResizePlan
+    archive: Archive
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.model, self.tokenizer, self.plan))
 
 
 def adapt(
@@ -67,12 +74,14 @@ def adapt(
     tokenizer: Any,
     source: Source | WordCounts,
     *,
-    size: Size = "auto",
-    grow: Size = "auto",
+    size: Size | None = None,
+    grow: int | Literal["auto"] | None = None,
+    policy: Policy | None = None,
     held_out: Source | WordCounts | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     protect: Iterable[str] = (),
     bounds: Any = None,
+    archive: Archive | None = None,
     init: Init = "weighted",
     pad_to_multiple_of: int | None = None,
     field: str | None = None,
@@ -83,12 +92,14 @@ def adapt(
         model: The model; it is changed in place.
         tokenizer: A tei tokenizer, or anything that `Tokenizer.from_pretrained` takes.
         source: Texts, files of texts, or word counts.
-        size: Number of tokens to keep, or `auto`: as few as the data allow.
-        grow: Number of tokens to add, or `auto`: as many as pay.
+        size: Number of tokens to keep, `auto` (so without a policy if None): as few as the data allow, or a budget.
+        grow: Number of tokens to add, or `auto` (so without a policy if None): as many as pay.
+        policy: Decides instead of size and growth, see `tei.policy`.
         held_out: Other texts of the same kind, by which `auto` judges a size.
         optimizer: Its state follows the model.
         protect: Tokens to keep in any case, beside those that model or tokenizer need.
         bounds: How far `auto` may go, a `tei.policy.Bounds`.
+        archive: Rows of tokens that were dropped before; those that come back get them.
         init: Rows of added tokens, see `tei.torch.apply`.
         pad_to_multiple_of: Adds zero rows until the number of rows is a multiple of this.
         field: Field (JSONL) or column (CSV) of the texts.
@@ -104,17 +115,20 @@ def adapt(
     tok = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_pretrained(tokenizer)
     rows = vocabulary_tensors(model, None, tok.vocab_size)[0].rows[: tok.vocab_size]
     needed = {tok.tokens[i] for i in special_ids(model) if 0 <= i < tok.vocab_size}
+    free = "auto" if policy is None else None
+    given = {"size": free if size is None else size, "grow": free if grow is None else grow, "policy": policy}
+    decides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     plan = tok.plan(
         _counts(source, tok, field),
-        size=size,
-        grow=grow,
-        weights=rows.float().cpu().numpy().astype(np.float32, copy=False),
+        weights=rows,
         protect=tuple(sorted({*protect, *needed})),
         held_out=None if held_out is None else _counts(held_out, tok, field),
         bounds=bounds,
+        **decides,
     )
-    archive = apply(plan, model, optimizer, init=init, pad_to_multiple_of=pad_to_multiple_of)
-    return Adapted(model, tok.apply(plan, archive=archive), plan)
+    dropped = apply(plan, model, optimizer, init=init, archive=archive, pad_to_multiple_of=pad_to_multiple_of)
+    kept = dropped if archive is None else archive.merged(dropped)
+    return Adapted(model, tok.apply(plan, archive=dropped), plan, kept)
 
 
 def adapt_directory(
@@ -124,6 +138,7 @@ def adapt_directory(
     *,
     overwrite: bool = False,
     field: str | None = None,
+    archive: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> ResizePlan:
     """Fits a saved model to data and writes a directory that transformers and sentence-transformers open.
@@ -137,6 +152,8 @@ def adapt_directory(
         out: Directory to write.
         overwrite: Replace `out` if it exists.
         field: Field (JSONL) or column (CSV) of the texts.
+        archive: File of dropped rows: tokens that come back get theirs from it, if it exists, and those of tokens that go
+            are added to it.
         **options: As for `adapt`.
 
     Returns:
@@ -151,12 +168,15 @@ def adapt_directory(
     with atomic_directory(out, overwrite=overwrite) as part:
         tok = Tokenizer.from_pretrained(folder)
         texts, samples = _sampled(source, field)
-        adapted = adapt(load_model(folder), tok, texts, field=field, **options)
+        rows = Archive.load(archive) if archive is not None and Path(archive).exists() else None
+        adapted = adapt(load_model(folder), tok, texts, field=field, archive=rows, **options)
         _copy_others(folder, part)
         with _quiet():
             adapted.model.save_pretrained(part)  # type: ignore[operator]
         adapted.tokenizer.save(part)
         _check_directory(part, [*samples, *PROBES])
+        if archive is not None:
+            adapted.archive.save(archive)
     return adapted.plan
 
 

@@ -292,8 +292,7 @@ class VocabularyScheduler:
         rows = vocabulary_tensors(self.model, self._modules, self._run.vocab_size)[0].rows
         if self._run is not self._live:
             rows = rows[torch.tensor([self._run.vocab[token] for token in self._live.tokens], device=rows.device)]
-        weights = rows[: self._live.vocab_size].float().cpu().numpy()
-        return self._live.plan(counts, policy=self.policy, weights=weights)
+        return self._live.plan(counts, policy=self.policy, weights=rows[: self._live.vocab_size])
 
     def _fresh(self) -> WordCounts:
         return WordCounts(self._counter.finish(), self._live.scheme)
