@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_directory_after_directory_goes_on_with_history_and_rows(masked: Path, t
     assert [entry["version"] for entry in tok.history] == [1, 2]
     assert tok.history[0]["rows"].keys() == dropped
     assert tok.at(0).tokens == first.tokens
+    with pytest.raises(MismatchError, match="the archive is of vocabulary"):
+        first.apply(first.plan(TEXTS, size=4_000), archive=replace(Archive.load(archive), source_fingerprint="other"))
 
 
 @pytest.mark.parametrize("kind", ["module", "parameter", "bfloat16"])

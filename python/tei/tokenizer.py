@@ -272,8 +272,9 @@ class Tokenizer(Coding, Fitting):
         if lost:
             msg = f"the plan drops special tokens {lost}: protect them when planning"
             raise MismatchError(msg)
-        if archive is not None:
-            plan.check_source(archive.source_fingerprint)
+        if archive is not None and archive.source_fingerprint != plan.source_fingerprint:
+            msg = f"the archive is of vocabulary {archive.source_fingerprint}: give what tei.torch.apply dropped by this plan"
+            raise MismatchError(msg)
         entry = history.entry_of(
             self._spec,
             plan,
