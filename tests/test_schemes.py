@@ -38,6 +38,19 @@ def test_any_rules_equal_those_of_tokenizers(oracle: tokenizers.Tokenizer, texts
     assert tok.encode_batch(batch).to_list() == [e.ids for e in oracle.encode_batch(batch, add_special_tokens=False)]
 
 
+@given(random_tokenizers(), st.lists(texts, min_size=1, max_size=8), st.integers(0, 40))
+def test_beginnings_are_those_of_whole_texts(oracle: tokenizers.Tokenizer, texts: list[str], limit: int) -> None:
+    core = Tokenizer.from_pretrained(oracle).encoder
+    for text in (" ".join(texts * 40), " a ".join(texts * 9)):
+        whole, first = core.encode_batch_aligned([text], 1), core.encode_batch_aligned([text], 1, limit)
+        assert [first[i].tolist() for i in (0, 2, 3)] == [
+            whole[0][:limit].tolist(),
+            whole[2][: 2 * limit].tolist(),
+            whole[3][:limit].tolist(),
+        ]
+        assert core.encode_batch([text], 1, limit)[0].tolist() == whole[0][:limit].tolist()
+
+
 @given(random_tokenizers(), texts, texts, st.booleans())
 def test_any_template_equals_that_of_tokenizers(
     oracle: tokenizers.Tokenizer, text: str, pair: str, special: bool

@@ -48,7 +48,7 @@ class Encoder:
 
         threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
         """
-    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
+    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
         """
         As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
         """

@@ -258,11 +258,10 @@ def _rows(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> Rows:
 def _encode(tokenizer: "Coding", given: Sequence[Any], plan: Plan) -> list[Encoded]:
     """Encodes the texts; no more of each than rows can hold."""
     options, limit = plan.options, plan.limit
-    if options.return_offsets_mapping:
-        return [_encode_aligned(tokenizer, texts, options) for texts in given]
-    encoded = [_encode_ids(tokenizer, texts, options, limit) for texts in given]
+    encode = _encode_aligned if options.return_offsets_mapping else _encode_ids
+    encoded = [encode(tokenizer, texts, options, limit) for texts in given]
     if limit is not None and len(encoded) > 1 and _needs_lengths(encoded, limit - 1):
-        return [_encode_ids(tokenizer, texts, options, None) for texts in given]
+        return [encode(tokenizer, texts, options, None) for texts in given]
     return encoded
 
 
@@ -278,9 +277,10 @@ def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | 
     return Encoded(ids=ids, row_offsets=row_offsets if firsts is None else row_offsets[firsts])
 
 
-def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options) -> Encoded:
+def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
     flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
-    ids, row_offsets, offsets, word_ids = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel))
+    found = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel), limit)
+    ids, row_offsets, offsets, word_ids = found
     if firsts is not None:
         numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], np.diff(firsts))
         word_ids, row_offsets = np.repeat(numbers, np.diff(row_offsets)), row_offsets[firsts]

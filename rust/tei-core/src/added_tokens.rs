@@ -48,6 +48,8 @@ pub struct AddedTokens {
     evidence: Option<Vec<u8>>,
     /// A byte without which no text matches; None if there is no such byte.
     needed: Option<u8>,
+    /// Whether a token holds white space or swallows some.
+    takes_blanks: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,9 @@ impl AddedTokens {
         if let Some(token) = tokens.iter().find(|token| token.content.is_empty()) {
             return Err(Error::EmptyAddedToken { id: token.id });
         }
+        let takes_blanks =
+            |token: &AddedToken| token.lstrip || token.rstrip || token.content.contains(char::is_whitespace);
+        let takes_blanks = tokens.iter().any(takes_blanks);
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
         let evidence = late.iter().map(|token| match rules {
@@ -77,7 +82,13 @@ impl AddedTokens {
         let evidence = evidence.collect();
         let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
         let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
-        Ok(Self { raw, normalized, evidence, needed })
+        Ok(Self { raw, normalized, evidence, needed, takes_blanks })
+    }
+
+    /// Whether a token neither holds white space nor swallows any, so that it never reaches from one word to the next.
+    #[must_use]
+    pub fn is_within_words(&self) -> bool {
+        !self.takes_blanks
     }
 
     /// Splits raw text at the tokens that are looked for there.

@@ -165,7 +165,8 @@ pub struct AlignedRows {
 
 impl AlignedRows {
     /// Appends the encoding of a text.
-    pub(crate) fn push(&mut self, text: &[u8], encoding: Encoding) {
+    pub(crate) fn push(&mut self, text: &[u8], mut encoding: Encoding, limit: usize) {
+        encoding.truncate(limit);
         let spans = span::to_chars(text, &encoding.offsets);
         self.offsets.extend(spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]));
         self.word_ids.extend(encoding.word_ids.iter().map(|&word| i64::from(word)));
@@ -174,12 +175,13 @@ impl AlignedRows {
     }
 }
 
-/// Encodes all texts with their alignment.
+/// Encodes all texts, or the first `limit` ids of each, with their alignment.
 #[must_use]
-pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> AlignedRows {
     let parts = map_units(texts, threads, |texts| {
         let mut part = AlignedRows::default();
-        texts.iter().for_each(|text| part.push(text.as_bytes(), encoder.encode_aligned(text)));
+        let aligned = |text: &str| encoder.encode_aligned_up_to(text, limit);
+        texts.iter().for_each(|text| part.push(text.as_bytes(), aligned(text), limit));
         part
     });
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };

@@ -42,9 +42,9 @@ pub fn encode_aligned(encoder: &Encoder, text: &[u8]) -> Encoding {
 
 /// Encodes all byte strings with their alignment, in characters.
 #[must_use]
-pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&[u8]]) -> AlignedRows {
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize) -> AlignedRows {
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };
-    texts.iter().for_each(|text| all.push(text, encode_aligned(encoder, text)));
+    texts.iter().for_each(|text| all.push(text, encode_aligned(encoder, text), limit));
     all
 }
 

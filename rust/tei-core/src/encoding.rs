@@ -22,6 +22,13 @@ impl Encoding {
         self.words += part.words;
     }
 
+    /// Keeps the first ids.
+    pub fn truncate(&mut self, limit: usize) {
+        self.ids.truncate(limit);
+        self.offsets.truncate(limit);
+        self.word_ids.truncate(limit);
+    }
+
     /// Appends the tokens of one word, each with its byte span.
     pub fn push_word(&mut self, tokens: &[(TokenId, usize, usize)]) {
         for &(id, start, end) in tokens {

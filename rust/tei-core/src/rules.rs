@@ -117,13 +117,24 @@ impl Rules {
         self.split(&chars).into_iter().for_each(|range| word(&flatten(&chars[range]).0));
     }
 
+    /// Where a text may be cut in two, from a byte on: the rules treat both parts as they treat them in the whole.
+    #[must_use]
+    pub fn cut(&self, text: &str, from: usize) -> Option<usize> {
+        match &self.fast {
+            // What begins with an ASCII character is composed with nothing before it.
+            Fast::Bert(_) => position(text, from, |pair| pair[0] == b' ' && pair[1] < 128),
+            Fast::Ascii(ascii) => ascii.cut(text, from),
+            Fast::Bytes(_) | Fast::Nothing => None,
+        }
+    }
+
     /// Cuts a text into pieces that the rules treat as they treat the whole.
     fn chunks<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
         let mut rest = Some(text);
         std::iter::from_fn(move || {
             let text = rest?;
             let found = match &self.fast {
-                Fast::Ascii(ascii) => ascii.cut(text),
+                Fast::Ascii(ascii) => ascii.cut(text, CHUNK),
                 _ => None,
             };
             let (chunk, after) = found.map_or((text, None), |at| (&text[..at], Some(&text[at..])));
@@ -210,10 +221,9 @@ impl Ascii {
         Some(Self { becomes, classes, cuts })
     }
 
-    /// Where a text may be cut in two, early on.
-    fn cut(&self, text: &str) -> Option<usize> {
-        let cuts = |pair: &[u8]| pair[0] < 128 && pair[1] < 128 && self.cuts[usize::from(pair[0])];
-        text.as_bytes().get(CHUNK..)?.windows(2).position(cuts).map(|at| CHUNK + at + 1)
+    /// Where a text may be cut in two, from a byte on.
+    fn cut(&self, text: &str, from: usize) -> Option<usize> {
+        position(text, from, |pair| pair[0] < 128 && pair[1] < 128 && self.cuts[usize::from(pair[0])])
     }
 
     /// The fast twin of [`Rules::scan_exactly`] for ASCII.
@@ -223,6 +233,11 @@ impl Ascii {
         let classes = folded.iter().map(|&byte| self.classes[usize::from(byte)]);
         splitter.each(classes, |word| batch.push(folded[word].iter().copied()));
     }
+}
+
+/// Between which two bytes, from one on, something holds.
+fn position(text: &str, from: usize, holds: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    text.as_bytes().get(from..)?.windows(2).position(holds).map(|at| from + at + 1)
 }
 
 /// What an ASCII character becomes: one such character, or [`GONE`]; None if it becomes something else on the way.

@@ -105,18 +105,20 @@ impl Encoder {
     }
 
     /// As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+    #[pyo3(signature = (texts, threads, limit=None))]
     fn encode_batch_aligned<'py>(
         &self,
         py: Python<'py>,
         texts: &Bound<'py, PyAny>,
         threads: usize,
+        limit: Option<usize>,
     ) -> PyResult<AlignedRows<'py>> {
         let read = Texts::new(texts, self.core.is_lossless())?;
-        let (texts, broken) = (read.as_slice(), read.broken());
+        let (texts, broken, limit) = (read.as_slice(), read.broken(), limit.unwrap_or(usize::MAX));
         let (rows, offsets, word_ids) = py.detach(|| {
             let all = match broken {
-                Some(texts) => broken::encode_aligned_batch(&self.core, &texts),
-                None => batch::encode_aligned_batch(&self.core, texts, threads),
+                Some(texts) => broken::encode_aligned_batch(&self.core, &texts, limit),
+                None => batch::encode_aligned_batch(&self.core, texts, limit, threads),
             };
             (all.rows.finish(), all.offsets, all.word_ids)
         });
