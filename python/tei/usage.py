@@ -125,19 +125,22 @@ def unreachable(tokenizer: "Tokenizer", tokens: Sequence[str]) -> Mapping[str, s
         return {}
     prefix, limit = tokenizer.scheme.continuation_prefix, tokenizer.scheme.max_word_chars
     surfaces = [token.removeprefix(prefix) or token for token in tokens]
-    left = list(range(len(tokens)))
+    # Nearly all stand as they are, or behind a letter.
+    usual = [surface if token == surface else "q" + surface for token, surface in zip(tokens, surfaces, strict=True)]
+    met = [words == [text] for text, words in zip(usual, _core.split_words(tokenizer.encoder, usual), strict=True)]
+    left = [i for i, surface in enumerate(surfaces) if not met[i] or len(surface) > limit]
     for text in AROUND:
         # What starts a word is not what goes on with one.
         cut = _core.split_words(tokenizer.encoder, [text.format(surfaces[i]) for i in left])
         inner = (int(tokens[i] != surfaces[i]) for i in left)
-        stands = [_stands(words, surfaces[i], at) for words, i, at in zip(cut, left, inner, strict=True)]
-        left = [i for i, met in zip(left, stands, strict=True) if not met or len(surfaces[i]) > limit]
-    found = {}
+        met = [_stands(words, surfaces[i], at) for words, i, at in zip(cut, left, inner, strict=True)]
+        left = [i for i, found in zip(left, met, strict=True) if not found or len(surfaces[i]) > limit]
+    reasons = {}
     for i, words in zip(left, _core.split_words(tokenizer.encoder, [surfaces[i] for i in left]), strict=True):
         same = tokens[i].removesuffix(surfaces[i]) + words[0] if len(words) == 1 else tokens[i]
         is_known = same in tokenizer.vocab and same != tokens[i]
-        found[tokens[i]] = f"duplicate: of {same}" if is_known else "unreachable: no text is cut into it"
-    return found
+        reasons[tokens[i]] = f"duplicate: of {same}" if is_known else "unreachable: no text is cut into it"
+    return reasons
 
 
 def _stands(words: Sequence[str], surface: str, at: int) -> bool:
