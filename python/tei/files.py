@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic replacement, and documents that carry their own checksum."""
+"""Files that are either whole or absent: atomic replacement, locks, and documents that carry their own checksum."""
 
 import json
 import os
@@ -9,7 +9,15 @@ from typing import Any
 
 from tei.errors import FileFormatError, OutputExistsError
 
-__all__ = ["atomic_directory", "dump_document", "load_document", "parse_document", "write_atomic"]
+__all__ = [
+    "atomic_directory",
+    "dump_document",
+    "load_document",
+    "lock_directory",
+    "parse_document",
+    "unlock",
+    "write_atomic",
+]
 
 FORMAT = "tei"
 
@@ -84,6 +92,39 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
         shutil.rmtree(part, ignore_errors=True)
         raise
     _sync(final.parent)
+
+
+def lock_directory(directory: Path) -> int | None:
+    """Keeps other processes out of a directory until `unlock`, or until this process ends.
+
+    Returns:
+        What `unlock` takes; None where there are no locks.
+
+    Raises:
+        OSError: The directory cannot be opened.
+        OutputExistsError: Another process keeps it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        msg = f"output {str(directory)!r} is being written by another process: wait for it"
+        raise OutputExistsError(msg) from error
+    except OSError:
+        # Some file systems have no locks.
+        pass
+    return handle
+
+
+def unlock(handle: int | None) -> None:
+    """Lets other processes in again."""
+    if handle is not None:
+        os.close(handle)
 
 
 def dump_document(kind: str, version: int, payload: Any) -> bytes:
