@@ -143,7 +143,11 @@ def test_unreadable_and_wrong_arguments_are_named(tok: tei.Tokenizer, tmp_path: 
         ({"separator": "\ud800"}, "separator"),
         ({"dtype": "int64"}, "int64"),
         ({"shard_tokens": 0}, "shard_tokens is 0"),
+        ({"shard_tokens": "x"}, "shard_tokens is 'x', must be an integer"),
+        ({"shard_tokens": 1.5}, "shard_tokens is 1.5, must be an integer"),
     ):
         with pytest.raises(tei.InvalidInputError, match=match):
             tok.encode_files(**{"paths": tmp_path / "fine", **arguments})
     assert len(tok.encode_files([])) == 0
+    shards = tok.encode_files(tmp_path / "fine", out=tmp_path / "out", shard_tokens=np.int64(9))
+    assert isinstance(shards, tei.TokenShards)

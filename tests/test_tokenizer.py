@@ -1,9 +1,11 @@
 """The tokenizer: equal to Hugging Face `tokenizers`, id for id, offset for offset; saved, shared, called."""
 
 import copy
+import errno
 import json
 import lzma
 import multiprocessing
+import os
 import pickle
 import random
 from pathlib import Path
@@ -182,6 +184,21 @@ def test_saves_and_loads(tok: Tokenizer, oracle: tokenizers.Tokenizer, tmp_path:
     assert again.get_vocab() == oracle.get_vocab()
     ours, theirs = json.loads((tmp_path / "tokenizer.json").read_text()), json.loads(again.to_str())
     assert ours == {**theirs, "truncation": {k: v for k, v in theirs["truncation"].items() if k != "direction"}}
+
+
+def test_saving_fails_with_a_typed_error(tok: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(tei.OutputExistsError, match="file' is a file"):
+        tok.save(tmp_path / "file")
+    with pytest.raises(tei.OutputError, match="Not a directory"):
+        tok.save(tmp_path / "file" / "deep" / "er")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(tei.OutputError, match=r"cannot write '.*tokenizer\.json': No space left"):
+        tok.save(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_transformers_opens_what_it_saves(tok: Tokenizer, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tei.encoding import Ragged
 from tei.errors import FileFormatError, MismatchError, OutputError, OutputExistsError
-from tei.files import dump_document, load_document, lock_directory, unlock, write_atomic
+from tei.files import dump_document, load_document, lock_directory, make_directory, unlock, write_atomic
 
 __all__ = ["ShardWriter", "TokenShards"]
 
@@ -171,7 +171,7 @@ class ShardWriter:
         self._sizes: list[tuple[int, int, int]] = []
         self.position, self.complete = (0, 0), False
         with self._writing():
-            self._prepare()
+            make_directory(directory)
             self._lock = lock_directory(directory)
         try:
             with self._writing():
@@ -210,13 +210,6 @@ class ShardWriter:
                 self._abandon()
         finally:
             unlock(self._lock)
-
-    def _prepare(self) -> None:
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            msg = f"output {str(self.directory)!r} is a file, a directory is needed; choose another path"
-            raise OutputExistsError(msg) from error
 
     def _refuse_strangers(self, *, overwrite: bool) -> None:
         """Before anything is removed: a directory that holds something else may be one that was never meant."""
@@ -292,8 +285,10 @@ class ShardWriter:
         except OutputExistsError:
             raise
         except OSError as error:
+            # An error that is typed already has what the system said as its cause.
+            system = error.__cause__ if isinstance(error.__cause__, OSError) else error
             msg = (
-                f"cannot write token shards to {str(self.directory)!r}: {error.strerror or error}; nothing half-written "
+                f"cannot write token shards to {str(self.directory)!r}: {system.strerror or system}; nothing half-written "
                 f"is left: make room, then call encode_files again as before, it goes on"
             )
             raise OutputError(error.errno, msg) from error
