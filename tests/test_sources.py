@@ -1,8 +1,9 @@
 """Sources: every kind of file, and what is said when one is broken."""
 
 import gzip
-import importlib.util
 import lzma
+import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,29 @@ def test_reads_lines(tmp_path: Path, suffix: str) -> None:
     assert read_texts([path, path]) == LINES * 2
 
 
-def test_reads_zst_or_says_what_is_missing(tmp_path: Path) -> None:
+ZST = bytes.fromhex("28b52ffd2004210000610a620a")
+
+
+def test_reads_zst(tmp_path: Path) -> None:
     path = tmp_path / "text.txt.zst"
-    path.write_bytes(bytes.fromhex("28b52ffd2004210000610a620a"))
-    if any(importlib.util.find_spec(name) for name in ("compression", "zstandard")):
-        assert read_texts(path) == ["a", "b"]
-    else:
-        with pytest.raises(UnsupportedError, match="pip install zstandard"):
-            read_texts(path)
+    for frames in (0, 1, 3, 5_000):
+        # The one in the middle is to be skipped.
+        path.write_bytes(ZST * frames + bytes.fromhex("502a4d18010000002a") + ZST * frames)
+        assert list(chain.from_iterable(read_batches(path))) == ["a", "b"] * 2 * frames
+    # 40 blocks that repeat one byte 100,000 times: many more bytes than are asked for at once.
+    block = (100_000 << 3 | 1 << 1).to_bytes(3, "little") + b"a"
+    end = (1).to_bytes(3, "little")
+    path.write_bytes(bytes.fromhex("28b52ffd0058") + block * 40 + end)
+    assert read_texts(path) == ["a" * 4_000_000]
+
+
+def test_says_what_zst_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "text.txt.zst"
+    path.write_bytes(ZST)
+    for name in ("compression.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UnsupportedError, match=r"text\.txt\.zst.*pip install 'tei\[zst\]'"):
+        read_texts(path)
 
 
 def test_reads_fields(tmp_path: Path) -> None:
@@ -55,6 +71,9 @@ def test_lines_across_blocks_stay_whole(tmp_path: Path) -> None:
         ("bad.jsonl", b"[1]", InvalidInputError, "only list"),
         ("bad.csv", b"a,b\n1,2", InvalidInputError, r"no column 'text', only \['a', 'b'\]"),
         ("bad.txt.gz", b"not gzip", FileFormatError, "bad.txt.gz"),
+        ("bad.txt.zst", b"not zstd", FileFormatError, "bad.txt.zst"),
+        ("cut.txt.zst", ZST + ZST[:-2], FileFormatError, "cut.txt.zst"),
+        ("junk.txt.zst", ZST + b"junk", FileFormatError, "junk.txt.zst"),
         ("bad.txt.xz", lzma.compress(b"text" * 999)[:-20], FileFormatError, "bad.txt.xz"),
     ],
 )

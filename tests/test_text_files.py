@@ -1,6 +1,7 @@
 """Files to ids: the same rows as `encode_batch` gives for the texts that Python reads, or an error that names the place."""
 
 import gzip
+import importlib
 import json
 import lzma
 import random
@@ -74,10 +75,19 @@ def test_large_files_do_not_depend_on_threads(tok: tei.Tokenizer, tmp_path: Path
         assert_rows(tok.encode_files(path, separator, parallel=parallel), want)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def zst(data: bytes) -> bytes:
+    try:
+        compress = importlib.import_module("compression.zstd").compress
+    except ModuleNotFoundError:
+        compress = importlib.import_module("zstandard").ZstdCompressor().compress
+    half = len(data) // 2
+    return b"".join(map(compress, (data[:half], data[half:])))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zst])
 def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     texts = ["ab é", "", "a\nb", "\ud800 a", "中" * 9, 'quote " \\ \t'] * 3000
-    suffix = {gzip.compress: ".gz", lzma.compress: ".xz"}.get(pack, "")
+    suffix = {gzip.compress: ".gz", lzma.compress: ".xz", zst: ".zst"}.get(pack, "")
     lines = [json.dumps({"no": i, "body": text}, ensure_ascii=i % 2 == 0) for i, text in enumerate(texts)]
     rows = ["no,body", *(f'{i},"{text}"' for i, text in enumerate(["ab", "a\nb", "é"] * 5))]
     contents = {
@@ -105,6 +115,8 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
         ("late.txt", b"ab\n" * 90_000 + b"a\xe4", tei.EncodingError, "byte 0xe4 at offset 270001"),
         ("cut.txt.gz", gzip.compress(b"a\n" * 999)[:-9], tei.FileFormatError, r"cut\.txt\.gz"),
         ("no.txt.gz", b"not gzip", tei.FileFormatError, r"no\.txt\.gz"),
+        ("cut.txt.zst", zst(b"a\n" * 9)[:-1], tei.FileFormatError, r"cut\.txt\.zst"),
+        ("no.txt.zst", b"not zstd", tei.FileFormatError, r"no\.txt\.zst"),
         ("flipped.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff", tei.FileFormatError, r"flipped\.gz"),
         ("bad.jsonl", b'\n{"text": "a"}\n{"text', tei.FileFormatError, r"bad\.jsonl, line 3 is not JSON"),
         ("late.jsonl", b'{"text": "a"}\n' * 20_000 + b"x", tei.FileFormatError, "line 20001 is not JSON"),

@@ -13,7 +13,7 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -27,6 +27,8 @@ Source = Iterable[str] | str | os.PathLike[str] | Iterable[os.PathLike[str]]
 
 BLOCK_BYTES = 1 << 20
 BATCH_TEXTS = 4096
+#: Bytes that are unpacked at once: zstd may make 32,768 times as many of them.
+PACKED_BYTES = 1 << 12
 
 
 def read_texts(source: Source, *, field: str | None = None) -> list[str]:
@@ -130,13 +132,48 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def _open_zst(path: Path) -> IO[bytes]:
-    for module in ("compression.zstd", "zstandard"):
-        try:
-            return cast("IO[bytes]", importlib.import_module(module).open(path, "rb"))
-        except ModuleNotFoundError:
-            continue
-    msg = f"{path} is compressed with zstd: pip install zstandard, or decompress it first"
-    raise UnsupportedError(msg)
+    with suppress(ModuleNotFoundError):
+        # Part of Python from 3.14 on.
+        return cast("IO[bytes]", importlib.import_module("compression.zstd").open(path, "rb"))
+    try:
+        decompressor = importlib.import_module("zstandard").ZstdDecompressor()
+    except ModuleNotFoundError as error:
+        msg = f"{path} is compressed with zstd: pip install 'tei[zst]', or decompress it first"
+        raise UnsupportedError(msg) from error
+    return cast("IO[bytes]", io.BufferedReader(_Zst(path, decompressor)))
+
+
+class _Zst(io.RawIOBase):
+    """A file of zstd frames, unpacked. The package's own reader takes a file that was cut short for a whole one."""
+
+    def __init__(self, path: Path, decompressor: Any) -> None:
+        self._file = path.open("rb")
+        self._blocks = self._unpack(decompressor)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest and (block := next(self._blocks, None)) is not None:
+            self._rest = memoryview(block)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _unpack(self, decompressor: Any) -> Iterator[bytes]:
+        frame = None
+        while packed := self._file.read(PACKED_BYTES):
+            while packed:
+                frame = frame or decompressor.decompressobj()
+                yield frame.decompress(packed)
+                packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+        if frame is not None:
+            raise EOFError("the file ends in the middle of a frame")
 
 
 OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
