@@ -1,14 +1,16 @@
 """Sources: every kind of file, and what is said when one is broken."""
 
+import csv
 import gzip
 import lzma
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from tei import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, TeiError, UnsupportedError
+from tei import EmptySourceError, EncodingError, FileFormatError, InvalidInputError, TeiError, UnsupportedError, sources
 from tei.sources import read_batches, read_texts
 
 LINES = ["first line", "second, \u2028 with a separator", "déjà vu"]
@@ -53,6 +55,20 @@ def test_reads_fields(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text('id,body\n1,"one, and\na half"\n2,two\n')
     assert read_texts(tmp_path / "a.jsonl") == ["one", "two"]
     assert read_texts(tmp_path / "b.csv", field="body") == ["one, and\na half", "two"]
+
+
+def test_reads_long_fields_of_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, long, limit = tmp_path / "long.csv", "a\0b " * 50_000, csv.field_size_limit()
+    path.write_text(f'text\none\n"{long}"\n')
+    with ThreadPoolExecutor(4) as pool:
+        assert all(texts == ["one", long] for texts in pool.map(read_texts, [path] * 8))
+    assert csv.field_size_limit() == limit
+    monkeypatch.setattr(sources, "FIELD_LIMIT", 1000)
+    with pytest.raises(
+        FileFormatError, match=r"long\.csv, line 3 cannot be read as CSV: field larger than field limit \(1000\)"
+    ):
+        read_texts(path)
+    assert csv.field_size_limit() == limit
 
 
 def test_lines_across_blocks_stay_whole(tmp_path: Path) -> None:

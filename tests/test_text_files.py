@@ -19,6 +19,7 @@ from tei.special_tokens import AddedToken
 from vocabularies import make
 
 TOKENS = ["a", "b", "##b", "é", "中", ";"]
+CELLS = ["ab", "a\nb", "é", "a " * 70_000] * 2
 SEPARATORS = ["\n", "\n\n", ";", "é", "ab", "aa", "\r\n", "a;a", "\0"]
 
 
@@ -89,7 +90,7 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
     texts = ["ab é", "", "a\nb", "\ud800 a", "中" * 9, 'quote " \\ \t'] * 3000
     suffix = {gzip.compress: ".gz", lzma.compress: ".xz", zst: ".zst"}.get(pack, "")
     lines = [json.dumps({"no": i, "body": text}, ensure_ascii=i % 2 == 0) for i, text in enumerate(texts)]
-    rows = ["no,body", *(f'{i},"{text}"' for i, text in enumerate(["ab", "a\nb", "é"] * 5))]
+    rows = ["no,body", *(f'{i},"{text}"' for i, text in enumerate(CELLS))]
     contents = {
         "a.jsonl": "\n\n".join(lines).encode("utf-8", "replace") + b"\n",
         "b.ndjson": "\r\n".join(lines).encode("utf-8", "replace"),
@@ -100,7 +101,7 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
     for path, content in zip(paths, contents.values(), strict=True):
         path.write_bytes(pack(content))
     clean = [text if i % 2 == 0 else text.replace("\ud800", "?") for i, text in enumerate(texts)]
-    want = tok.encode_batch([*clean, *clean, *["ab", "a\nb", "é"] * 5, *["ab", "é"] * 90_000])
+    want = tok.encode_batch([*clean, *clean, *CELLS, *["ab", "é"] * 90_000])
     for parallel in (False, True):
         assert_rows(tok.encode_files(paths, field="body", parallel=parallel), want)
     shards = tok.encode_files(map(str, paths), field="body", out=tmp_path / "out", shard_tokens=20_000)

@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ BLOCK_BYTES = 1 << 20
 BATCH_TEXTS = 4096
 #: Bytes that are unpacked at once: zstd may make 32,768 times as many of them.
 PACKED_BYTES = 1 << 12
+#: Characters of a field of CSV: as many as the smallest C long can say.
+FIELD_LIMIT, FIELD_LOCK = (1 << 31) - 1, threading.Lock()
 
 
 def read_texts(source: Source, *, field: str | None = None) -> list[str]:
@@ -225,10 +228,28 @@ def _field_of(line: str, field: str, place: str) -> str:
 
 def _csv(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
     rows = csv.DictReader(io.StringIO("".join(_blocks(file, path)), newline=""))
-    if field not in (rows.fieldnames or ()):
-        msg = f"{path} has no column {field!r}, only {rows.fieldnames}: name the column that holds the text"
-        raise InvalidInputError(msg)
-    yield [row[field] or "" for row in rows]
+    with _long_fields():
+        try:
+            if field not in (rows.fieldnames or ()):
+                msg = f"{path} has no column {field!r}, only {rows.fieldnames}: name the column that holds the text"
+                raise InvalidInputError(msg)
+            texts = [row[field] or "" for row in rows]
+        except csv.Error as error:
+            line = rows.reader.line_num
+            msg = f"{path}, line {line} cannot be read as CSV: {error}; give a file as a library for CSV writes it"
+            raise FileFormatError(msg) from error
+    yield texts
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lets fields of CSV be long; the limit is one for the whole process, so that only one thread may lift it."""
+    with FIELD_LOCK:
+        before = csv.field_size_limit(FIELD_LIMIT)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 READERS: dict[str, Callable[[IO[bytes], Path, str], Iterator[list[str]]]] = {
