@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +161,34 @@ def test_decode_batch_equals_decode(tok: Tokenizer, rows: list[list[int]], skip:
     want = [tok.decode(row, skip_special_tokens=skip) for row in rows]
     for parallel in (False, True):
         assert tok.decode_batch(rows, skip_special_tokens=skip, parallel=parallel) == want
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ([2.7], r"\[0\] is 2\.7 \(float\), not an integer"),
+        (np.array([1.0, float("nan")], np.float32), r"\[1\] is nan"),
+        ([5, None], r"\[1\] is None \(NoneType\)"),
+        (np.array([5, True], object), r"\[1\] is True"),
+        (["7"], r"\[0\] is '7' \(str\)"),
+        ([True, False], r"\[0\] is True \(bool\)"),
+        (np.ma.array([1, 2, 3], mask=[0, 0, 1]), r"\[2\] is masked"),
+        ([[1], [2, 3]], r" is no row of integers.*decode_batch"),
+    ],
+)
+def test_what_is_no_id_is_named(tok: Tokenizer, row: Any, match: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"ids{match}"):
+        tok.decode(row)
+    with pytest.raises(InvalidInputError, match=rf"rows\[1\]{match}"):
+        tok.decode_batch([[5], row])
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", ">i4", "<u4", "<i8", ">u8", "f4", object])
+def test_ids_may_be_of_any_width(tok: Tokenizer, dtype: Any) -> None:
+    assert tok.decode(np.array([101, 119], dtype)) == tok.decode([101, 119]) != ""
+    assert tok.decode(np.array([], dtype)) == tok.decode([]) == ""
+    assert tok.decode([2**64, 101, -(2**70)]) == tok.decode(np.array([101, 2**64 - 1], np.uint64)) == "[CLS]"
+    assert tok.decode_batch([np.array([]), [101]]) == ["", "[CLS]"]
 
 
 def test_decode_batch_takes_arrays(tok: Tokenizer) -> None:
