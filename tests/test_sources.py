@@ -83,6 +83,7 @@ def test_lines_across_blocks_stay_whole(tmp_path: Path) -> None:
     [
         ("bad.txt", b"good\nbad \xff byte", EncodingError, "bad.txt is not UTF-8: byte 0xff at offset 9"),
         ("bad.jsonl", b'{"text": "a"}\n{"text', FileFormatError, "bad.jsonl, line 2 is not JSON"),
+        ("deep.jsonl", b"[" * 100_000, FileFormatError, "deep.jsonl, line 1 is not JSON"),
         ("bad.jsonl", b'{"body": "a"}', InvalidInputError, r"no text in field 'text', only \['body'\]"),
         ("bad.jsonl", b"[1]", InvalidInputError, "only list"),
         ("bad.csv", b"a,b\n1,2", InvalidInputError, r"no column 'text', only \['a', 'b'\]"),

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tei
+from tei.sources import read_texts
 from tei.special_tokens import AddedToken
 from vocabularies import make
 
@@ -107,6 +108,15 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
     shards = tok.encode_files(map(str, paths), field="body", out=tmp_path / "out", shard_tokens=20_000)
     assert_rows(shards.to_ragged(), want)
     assert len(shards.shards) > 3
+
+
+def test_both_readers_of_jsonl_take_the_same(tok: tei.Tokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "unusual.jsonl"
+    numbers = f'{{"text": "ab", "x": {"1" * 9_999}, "y": [1e999, -0.5, null]}}'
+    path.write_text("\n".join([numbers, '{"text": "a\tb"}', f'{{"x": {"[" * 100}{"]" * 100}, "text": "é"}}']), "utf-8")
+    texts = read_texts(path)
+    assert texts == ["ab", "a\tb", "é"]
+    assert_rows(tok.encode_files(path), tok.encode_batch(texts))
 
 
 @pytest.mark.parametrize(

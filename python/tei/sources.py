@@ -212,10 +212,14 @@ def _jsonl(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
         first += len(lines)
 
 
+#: Reads what the core reads: control characters as they are, and integers of more than the 4,300 digits of Python's own.
+JSON = json.JSONDecoder(strict=False, parse_int=float)
+
+
 def _field_of(line: str, field: str, place: str) -> str:
     try:
-        record: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+        record: Any = JSON.decode(line)
+    except (json.JSONDecodeError, RecursionError) as error:
         msg = f"{place} is not JSON: {error}"
         raise FileFormatError(msg) from error
     text = record.get(field) if isinstance(record, dict) else None
