@@ -248,9 +248,9 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
     outside = {token.content for token in spec.added_tokens if not token.in_model}
     scheme = spec.scheme
     padding = spec.extras.get("padding")
-    if padding:
-        # `tokenizers` takes a pad token that the vocabulary lacks, and pads with the id beside it.
-        padding = {**padding, "pad_id": vocab.get(padding["pad_token"], padding.get("pad_id", 0))}
+    # Others may pad with an id that has another name.
+    if padding and padding["pad_token"] in vocab:
+        padding = {**padding, "pad_id": vocab[padding["pad_token"]]}
     return {
         "version": "1.0",
         "truncation": spec.extras.get("truncation"),
