@@ -154,11 +154,44 @@ def test_a_batch_travels_without_its_tokenizer(tok: Tokenizer) -> None:
         ({"text_pair": ["a"]}, "2 texts and 1 second texts"),
         ({"is_split_into_words": True, "text": [["a"], "b"]}, r"texts\[1\] is <class 'str'>, not a list of words"),
         ({"text": ["a", 3]}, r"texts\[1\] is <class 'int'>, not str"),
+        ({"text": None}, "text is None"),
+        ({"text": None, "text_pair": "a"}, "text is None"),
+        ({"text": np.ma.array(["a", "b"], mask=[0, 1])}, r"texts\[1\] is masked"),
+        ({"text_pair": np.ma.array(["a", "b"], mask=[1, 1])}, r"texts\[0\] is masked"),
     ],
 )
 def test_wrong_arguments_are_named(tok: Tokenizer, arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(InvalidInputError, match=match):
         tok(**{"text": ["a", "b"], **arguments})
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"text": [["a", "b"], ["c", 3]]}, r"texts\[1\]\[1\] is <class 'int'>, not str"),
+        ({"text": [[], ["a"], [], [None]]}, r"texts\[3\]\[0\] is <class 'NoneType'>, not str"),
+        ({"text": [["a"], ["b"]], "text_pair": [["a"], [3]]}, r"texts\[1\]\[0\] is <class 'int'>, not str"),
+        ({"text": [[b"a", b"\xff"]]}, r"texts\[0\]\[1\] is not UTF-8"),
+        ({"text": [["a"], 3]}, r"texts\[1\] is <class 'int'>, not a list of words"),
+        ({"text": [["a"], np.ma.array(["a", "b"], mask=[0, 1])]}, r"texts\[1\]\[1\] is masked"),
+        ({"text": np.ma.array([["a", "b"]], mask=[[0, 1]])}, r"text\[0\]\[1\] is masked"),
+        ({"text": None}, "text is None"),
+        ({"text": 3}, "text is <class 'int'>, not a list of words"),
+        ({"text": [["a"]], "text_pair": 3}, "text_pair is <class 'int'>, not a list of words"),
+    ],
+)
+def test_wrong_words_are_named(tok: Tokenizer, arguments: dict[str, Any], match: str, offsets: bool) -> None:
+    with pytest.raises((InvalidInputError, tei.EncodingError), match=match):
+        tok(**arguments, is_split_into_words=True, return_offsets_mapping=offsets)
+
+
+def test_words_come_in_any_container(tok: Tokenizer) -> None:
+    want = tok([["one", "two"], ["three"]], is_split_into_words=True)
+    assert tok(iter([["one", "two"], ["three"]]), is_split_into_words=True) == want
+    assert tok(np.array(["three"]), is_split_into_words=True).input_ids == want.input_ids[1]
+    assert tok(np.ma.array(["three"]), is_split_into_words=True).input_ids == want.input_ids[1]
+    assert tok(np.ma.array(["three"])).input_ids == [want.input_ids[1]]
 
 
 @pytest.mark.filterwarnings("ignore:.*max_length. is ignored")

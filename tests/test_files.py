@@ -1,5 +1,6 @@
 """Atomic writing and checksummed documents."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tei.errors import FileFormatError, OutputExistsError
+from tei.errors import FileFormatError, OutputError, OutputExistsError
 from tei.files import atomic_directory, dump_document, load_document, parse_document, write_atomic
 
 JSON = st.recursive(
@@ -109,11 +110,15 @@ def test_write_atomic_failure_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     path.write_bytes(b"old")
 
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomic(path, b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OutputError, match=r"cannot write '.*a': disk full; nothing half-written") as info:
+            write_atomic(path, b"new")
+    assert info.value.errno == errno.ENOSPC
+    with pytest.raises(OutputError, match="No such file"):
+        write_atomic(tmp_path / "nowhere" / "a", b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 
@@ -158,6 +163,10 @@ def test_a_file_in_the_way_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("1")
     with pytest.raises(OutputExistsError, match="is a file"), atomic_directory(tmp_path / "out", overwrite=True):
         pytest.fail("must not run")
+    with pytest.raises(OutputExistsError, match="is a file"), atomic_directory(tmp_path / "out" / "deeper"):
+        pytest.fail("must not run")
+    with pytest.raises(OutputError, match="Not a directory"), atomic_directory(tmp_path / "out" / "much" / "deeper"):
+        pytest.fail("must not run")
 
 
 def test_directory_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
@@ -186,7 +195,7 @@ def test_failed_swap_puts_the_old_directory_back(tmp_path: Path, monkeypatch: py
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="busy"), atomic_directory(out, overwrite=True):
+    with pytest.raises(OutputError, match="busy"), atomic_directory(out, overwrite=True):
         pass
     assert names(out) == ["old"]
     assert names(tmp_path) == ["out"]

@@ -105,6 +105,71 @@ def test_broken_vocabularies_are_refused(
         read(document, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "match"),
+    [
+        (["added_tokens", 0, "lstrip"], None, r"lacks the field lstrip of added_tokens\[0\], expected bool"),
+        (["added_tokens", 0, "id"], "0", r"'0' as id of added_tokens\[0\], expected int"),
+        (["added_tokens", 0], "x", r"'x' as its added_tokens\[0\], not an object"),
+        (["normalizer"], "x", "'x' as its normalizer, not an object"),
+        (["normalizer"], {"type": "Sequence", "normalizers": ["x"]}, "'x' as its normalizer, not an object"),
+        (["pre_tokenizer"], [1], r"\[1\] as its pre_tokenizer, not an object"),
+        (["decoder"], "WordPiece", "'WordPiece' as its decoder, not an object"),
+        (["post_processor"], "x", "'x' as its post_processor, not an object"),
+        (["post_processor"], {"type": "Sequence", "processors": ["x"]}, "'x' as its post-processor, not an object"),
+        (
+            ["post_processor"],
+            {"type": "BertProcessing", "cls": [[], 1], "sep": ["[SEP]", 3]},
+            "post-processor of kind Bert",
+        ),
+        (["padding"], {"pad_id": 0}, "None as pad_token of its padding"),
+        (
+            ["model", "max_input_chars_per_word"],
+            "x",
+            "'x' as max_input_chars_per_word of its model section, not an int",
+        ),
+        (["model", "max_input_chars_per_word"], -1, "-1 as max_input_chars_per_word"),
+        (["model", "unk_token"], 3, "3 as unk_token of its model section, not a str"),
+        (["model", "vocab", "play"], [5], r"gives 'play' the id \[5\] in its vocabulary"),
+    ],
+)
+def test_malformed_sections_are_named(
+    document: dict[str, Any], tmp_path: Path, place: list[Any], value: Any, match: str
+) -> None:
+    flags = dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized", "special"], False)
+    document["added_tokens"] = [{"id": 0, "content": "[PAD]", **flags}]
+    read(document, tmp_path)
+    *way, last = place
+    inner: Any = document
+    for step in way:
+        inner = inner[step]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    with pytest.raises(FileFormatError, match=rf"tokenizer\.json .*{match}"):
+        read(document, tmp_path)
+
+
+def test_null_is_no_number(document: dict[str, Any], tmp_path: Path) -> None:
+    document["model"]["max_input_chars_per_word"] = None
+    with pytest.raises(FileFormatError, match="None as max_input_chars_per_word of its model section, not an integer"):
+        read(document, tmp_path)
+
+
+def test_a_special_token_without_content_is_named(document: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "special_tokens_map.json").write_text('{"pad_token": {"lstrip": false}}')
+    with pytest.raises(FileFormatError, match=r"beside .*tokenizer\.json has a special token .* without content"):
+        read(document, tmp_path)
+
+
+def test_padding_with_a_token_that_is_not_there_stays(document: dict[str, Any], tmp_path: Path) -> None:
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(document))
+    theirs.enable_padding(pad_token="<pad>", pad_id=4)
+    Tokenizer.from_pretrained(theirs).save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["padding"]["pad_id"] == 4
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"model": 3}', b'{"model": {"type": "WordPiece"}}'])
 def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.json"

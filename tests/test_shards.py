@@ -125,6 +125,20 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 """
 
 
+# Dies while the manifest is written for the first time.
+FIRST = """
+import os
+os.fsync = lambda _: (print("stalled", flush=True), time.sleep(600))
+"""
+
+
+def _kill_stalled(lines: Path, out: Path, patch: str) -> None:
+    with subprocess.Popen(_program(lines, out, patch), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"stalled\n"
+        process.kill()
+
+
 def _program(lines: Path, out: Path, patch: str) -> list[str]:
     program = WRITER.format(tokens=TOKENS, patch=patch)
     return [sys.executable, "-c", program, str(lines), str(out), str(Path(__file__).parent)]
@@ -132,15 +146,57 @@ def _program(lines: Path, out: Path, patch: str) -> list[str]:
 
 def test_goes_on_after_a_kill(tok: tei.Tokenizer, lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with subprocess.Popen(_program(lines, out, STALL), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"stalled\n"
-        process.kill()
+    _kill_stalled(lines, out, STALL)
     assert {".ids.part", "ids-00001.npy", "shards.json"} < set(names(out))
+    # As of a kill while the manifest was replaced.
+    (out / ".shards.json.0123abcd.part").write_bytes(b"{")
     found = tok.encode_files(lines, out=out, shard_tokens=300)
     want = tok.encode_files(lines, out=tmp_path / "want", shard_tokens=300)
     assert len(found) == len(want)
     assert contents(out) == contents(tmp_path / "want")
+
+
+def test_overwrites_what_a_kill_left(tok: tei.Tokenizer, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _kill_stalled(lines, out, STALL)
+    (out / ".shards.json.0123abcd.part").write_bytes(b"{")
+    (out / "notes.txt").write_text("mine")
+    before = contents(out)
+    with pytest.raises(tei.OutputExistsError, match=r"notes\.txt"):
+        tok.encode_files(lines, out=out, overwrite=True)
+    assert contents(out) == before
+    (out / "notes.txt").unlink()
+    assert len(tok.encode_files(lines, out=out, overwrite=True)) == len(TEXTS)
+    assert names(out) == ["ids-00000.npy", "row_offsets-00000.npy", "shards.json"]
+    # As of a kill in the middle of overwriting.
+    (out / "shards.json").unlink()
+    with pytest.raises(tei.OutputExistsError, match=r"no shards\.json: ask for overwriting"):
+        tok.encode_files(lines, out=out)
+    assert len(tok.encode_files(lines, out=out, overwrite=True)) == len(TEXTS)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_kill_at_the_first_manifest_leaves_nothing_in_the_way(
+    tok: tei.Tokenizer, lines: Path, tmp_path: Path, overwrite: bool
+) -> None:
+    out = tmp_path / "out"
+    _kill_stalled(lines, out, FIRST)
+    (left,) = names(out)
+    assert re.fullmatch(r"\.shards\.json\..*\.part", left)
+    assert len(tok.encode_files(lines, out=out, overwrite=overwrite)) == len(TEXTS)
+    assert names(out) == ["ids-00000.npy", "row_offsets-00000.npy", "shards.json"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_at_the_first_manifest_leaves_nothing(lines: Path, tmp_path: Path, there: bool) -> None:
+    pytest.importorskip("resource")
+    if there:
+        (tmp_path / "out").mkdir()
+    program = _program(lines, tmp_path / "out", FULL.replace("1024", "1"))
+    run = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert re.search("OutputError.*cannot write token shards to .*out.*File too large", run.stderr), run.stderr
+    assert (tmp_path / "out").exists() == there
+    assert not there or names(tmp_path / "out") == []
 
 
 def test_a_full_disk_leaves_whole_shards_only(lines: Path, tmp_path: Path) -> None:

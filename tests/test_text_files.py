@@ -1,6 +1,7 @@
 """Files to ids: the same rows as `encode_batch` gives for the texts that Python reads, or an error that names the place."""
 
 import gzip
+import importlib
 import json
 import lzma
 import random
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tei
+from tei.sources import read_texts
 from tei.special_tokens import AddedToken
 from vocabularies import make
 
 TOKENS = ["a", "b", "##b", "é", "中", ";"]
+CELLS = ["ab", "a\nb", "é", "a " * 70_000] * 2
 SEPARATORS = ["\n", "\n\n", ";", "é", "ab", "aa", "\r\n", "a;a", "\0"]
 
 
@@ -74,12 +77,21 @@ def test_large_files_do_not_depend_on_threads(tok: tei.Tokenizer, tmp_path: Path
         assert_rows(tok.encode_files(path, separator, parallel=parallel), want)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def zst(data: bytes) -> bytes:
+    try:
+        compress = importlib.import_module("compression.zstd").compress
+    except ModuleNotFoundError:
+        compress = importlib.import_module("zstandard").ZstdCompressor().compress
+    half = len(data) // 2
+    return b"".join(map(compress, (data[:half], data[half:])))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zst])
 def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     texts = ["ab é", "", "a\nb", "\ud800 a", "中" * 9, 'quote " \\ \t'] * 3000
-    suffix = {gzip.compress: ".gz", lzma.compress: ".xz"}.get(pack, "")
+    suffix = {gzip.compress: ".gz", lzma.compress: ".xz", zst: ".zst"}.get(pack, "")
     lines = [json.dumps({"no": i, "body": text}, ensure_ascii=i % 2 == 0) for i, text in enumerate(texts)]
-    rows = ["no,body", *(f'{i},"{text}"' for i, text in enumerate(["ab", "a\nb", "é"] * 5))]
+    rows = ["no,body", *(f'{i},"{text}"' for i, text in enumerate(CELLS))]
     contents = {
         "a.jsonl": "\n\n".join(lines).encode("utf-8", "replace") + b"\n",
         "b.ndjson": "\r\n".join(lines).encode("utf-8", "replace"),
@@ -90,12 +102,21 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
     for path, content in zip(paths, contents.values(), strict=True):
         path.write_bytes(pack(content))
     clean = [text if i % 2 == 0 else text.replace("\ud800", "?") for i, text in enumerate(texts)]
-    want = tok.encode_batch([*clean, *clean, *["ab", "a\nb", "é"] * 5, *["ab", "é"] * 90_000])
+    want = tok.encode_batch([*clean, *clean, *CELLS, *["ab", "é"] * 90_000])
     for parallel in (False, True):
         assert_rows(tok.encode_files(paths, field="body", parallel=parallel), want)
     shards = tok.encode_files(map(str, paths), field="body", out=tmp_path / "out", shard_tokens=20_000)
     assert_rows(shards.to_ragged(), want)
     assert len(shards.shards) > 3
+
+
+def test_both_readers_of_jsonl_take_the_same(tok: tei.Tokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "unusual.jsonl"
+    numbers = f'{{"text": "ab", "x": {"1" * 9_999}, "y": [1e999, -0.5, null]}}'
+    path.write_text("\n".join([numbers, '{"text": "a\tb"}', f'{{"x": {"[" * 100}{"]" * 100}, "text": "é"}}']), "utf-8")
+    texts = read_texts(path)
+    assert texts == ["ab", "a\tb", "é"]
+    assert_rows(tok.encode_files(path), tok.encode_batch(texts))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +126,8 @@ def test_every_kind_of_file(tok: tei.Tokenizer, tmp_path: Path, pack: Callable[[
         ("late.txt", b"ab\n" * 90_000 + b"a\xe4", tei.EncodingError, "byte 0xe4 at offset 270001"),
         ("cut.txt.gz", gzip.compress(b"a\n" * 999)[:-9], tei.FileFormatError, r"cut\.txt\.gz"),
         ("no.txt.gz", b"not gzip", tei.FileFormatError, r"no\.txt\.gz"),
+        ("cut.txt.zst", zst(b"a\n" * 9)[:-1], tei.FileFormatError, r"cut\.txt\.zst"),
+        ("no.txt.zst", b"not zstd", tei.FileFormatError, r"no\.txt\.zst"),
         ("flipped.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff", tei.FileFormatError, r"flipped\.gz"),
         ("bad.jsonl", b'\n{"text": "a"}\n{"text', tei.FileFormatError, r"bad\.jsonl, line 3 is not JSON"),
         ("late.jsonl", b'{"text": "a"}\n' * 20_000 + b"x", tei.FileFormatError, "line 20001 is not JSON"),
@@ -143,7 +166,11 @@ def test_unreadable_and_wrong_arguments_are_named(tok: tei.Tokenizer, tmp_path: 
         ({"separator": "\ud800"}, "separator"),
         ({"dtype": "int64"}, "int64"),
         ({"shard_tokens": 0}, "shard_tokens is 0"),
+        ({"shard_tokens": "x"}, "shard_tokens is 'x', must be an integer"),
+        ({"shard_tokens": 1.5}, "shard_tokens is 1.5, must be an integer"),
     ):
         with pytest.raises(tei.InvalidInputError, match=match):
             tok.encode_files(**{"paths": tmp_path / "fine", **arguments})
     assert len(tok.encode_files([])) == 0
+    shards = tok.encode_files(tmp_path / "fine", out=tmp_path / "out", shard_tokens=np.int64(9))
+    assert isinstance(shards, tei.TokenShards)

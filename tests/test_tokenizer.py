@@ -1,12 +1,15 @@
 """The tokenizer: equal to Hugging Face `tokenizers`, id for id, offset for offset; saved, shared, called."""
 
 import copy
+import errno
 import json
 import lzma
 import multiprocessing
+import os
 import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +163,34 @@ def test_decode_batch_equals_decode(tok: Tokenizer, rows: list[list[int]], skip:
         assert tok.decode_batch(rows, skip_special_tokens=skip, parallel=parallel) == want
 
 
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ([2.7], r"\[0\] is 2\.7 \(float\), not an integer"),
+        (np.array([1.0, float("nan")], np.float32), r"\[1\] is nan"),
+        ([5, None], r"\[1\] is None \(NoneType\)"),
+        (np.array([5, True], object), r"\[1\] is True"),
+        (["7"], r"\[0\] is '7' \(str\)"),
+        ([True, False], r"\[0\] is True \(bool\)"),
+        (np.ma.array([1, 2, 3], mask=[0, 0, 1]), r"\[2\] is masked"),
+        ([[1], [2, 3]], r" is no row of integers.*decode_batch"),
+    ],
+)
+def test_what_is_no_id_is_named(tok: Tokenizer, row: Any, match: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"ids{match}"):
+        tok.decode(row)
+    with pytest.raises(InvalidInputError, match=rf"rows\[1\]{match}"):
+        tok.decode_batch([[5], row])
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", ">i4", "<u4", "<i8", ">u8", "f4", object])
+def test_ids_may_be_of_any_width(tok: Tokenizer, dtype: Any) -> None:
+    assert tok.decode(np.array([101, 119], dtype)) == tok.decode([101, 119]) != ""
+    assert tok.decode(np.array([], dtype)) == tok.decode([]) == ""
+    assert tok.decode([2**64, 101, -(2**70)]) == tok.decode(np.array([101, 2**64 - 1], np.uint64)) == "[CLS]"
+    assert tok.decode_batch([np.array([]), [101]]) == ["", "[CLS]"]
+
+
 def test_decode_batch_takes_arrays(tok: Tokenizer) -> None:
     random.seed(3)
     rows = tok.encode_batch([" ".join(random.choices(tok.tokens, k=random.randrange(40))) for _ in range(3000)])
@@ -182,6 +213,21 @@ def test_saves_and_loads(tok: Tokenizer, oracle: tokenizers.Tokenizer, tmp_path:
     assert again.get_vocab() == oracle.get_vocab()
     ours, theirs = json.loads((tmp_path / "tokenizer.json").read_text()), json.loads(again.to_str())
     assert ours == {**theirs, "truncation": {k: v for k, v in theirs["truncation"].items() if k != "direction"}}
+
+
+def test_saving_fails_with_a_typed_error(tok: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(tei.OutputExistsError, match="file' is a file"):
+        tok.save(tmp_path / "file")
+    with pytest.raises(tei.OutputError, match="Not a directory"):
+        tok.save(tmp_path / "file" / "deep" / "er")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(tei.OutputError, match=r"cannot write '.*tokenizer\.json': No space left"):
+        tok.save(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_transformers_opens_what_it_saves(tok: Tokenizer, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 Arguments and results follow transformers, whose users know them.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,8 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tei import _core
+from tei.arrays import unmasked
 from tei.encoding import Batch
-from tei.errors import InvalidInputError
+from tei.errors import EncodingError, InvalidInputError
 from tei.threads import threads
 
 if TYPE_CHECKING:
@@ -193,13 +196,16 @@ class Encoded(NamedTuple):
 
 def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options) -> Batch:
     """What `Tokenizer.__call__` returns."""
+    if text is None:
+        raise InvalidInputError("text is None: give a str, or several in a list")
     single = isinstance(text, str | bytes)
     if options.is_split_into_words:
-        single = not len(text) or isinstance(text[0], str | bytes)
+        text, text_pair = _listed("text", text), _listed("text_pair", text_pair)
+        single = not text or isinstance(text[0], str | bytes)
     if single and not text_pair:
         # As in transformers, where an empty second text is none.
         text_pair = None
-    given = [[part] if single else _kept(part) for part in (text, text_pair) if part is not None]
+    given = [[part] if single else _kept(unmasked(part)) for part in (text, text_pair) if part is not None]
     plan = _plan(tokenizer, options, len(given))
     rows = _rows(tokenizer, given, plan)
     batch = Batch(_finish(rows, plan, single=single))
@@ -216,6 +222,17 @@ def _plan(tokenizer: "Coding", options: Options, count: int) -> Plan:
             plans.clear()
         plans[options, count] = plan
     return plan
+
+
+def _listed(name: str, words: Any) -> Any:
+    """Words, or lists of words, as a list."""
+    if words is None or isinstance(words, list | tuple | str | bytes):
+        return words
+    try:
+        return list(unmasked(words, name))
+    except TypeError as error:
+        msg = f"{name} is {type(words)}, not a list of words, or of such lists: split it first"
+        raise InvalidInputError(msg) from error
 
 
 def _kept(texts: Any) -> Any:
@@ -273,13 +290,15 @@ def _needs_lengths(pair: Sequence[Encoded], room: int) -> bool:
 
 def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
     flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
-    ids, row_offsets = tokenizer.encoder.encode_batch(flat, threads(options.parallel), limit)
+    with _words_named(firsts):
+        ids, row_offsets = tokenizer.encoder.encode_batch(flat, threads(options.parallel), limit)
     return Encoded(ids=ids, row_offsets=row_offsets if firsts is None else row_offsets[firsts])
 
 
 def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
     flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
-    found = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel), limit)
+    with _words_named(firsts):
+        found = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel), limit)
     ids, row_offsets, offsets, word_ids = found
     if firsts is not None:
         numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], np.diff(firsts))
@@ -292,12 +311,26 @@ def _flat_words(texts: Iterable[Sequence[str]]) -> tuple[list[str], NDArray[np.i
     words: list[str] = []
     firsts = [0]
     for i, text in enumerate(texts):
-        if isinstance(text, str | bytes):
+        if isinstance(text, str | bytes) or not isinstance(text, Iterable):
             msg = f"texts[{i}] is {type(text)}, not a list of words: split it, or leave is_split_into_words out"
             raise InvalidInputError(msg)
-        words.extend(text)
+        words.extend(unmasked(text, f"texts[{i}]"))
         firsts.append(len(words))
     return words, np.array(firsts, np.int64)
+
+
+@contextmanager
+def _words_named(firsts: NDArray[np.int64] | None) -> Iterator[None]:
+    """Errors of the core count all words of all texts: they are to name the text, and the word in it."""
+    try:
+        yield
+    except (EncodingError, InvalidInputError) as error:
+        found = re.match(r"texts\[(\d+)\]", str(error))
+        if firsts is None or found is None:
+            raise
+        word = int(found[1])
+        text = int(np.searchsorted(firsts, word, "right")) - 1
+        raise type(error)(f"texts[{text}][{word - firsts[text]}]{str(error)[found.end() :]}") from None
 
 
 def _gather(sources: NDArray[np.int64], columns: Sequence[NDArray[np.int64] | None], other: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from tei import _core, batching
+from tei.arrays import as_ids, unmasked
 from tei.encoding import Batch, Encoding, Ragged
 from tei.threads import threads
 from tei.vocabulary import Vocabulary
@@ -139,7 +140,7 @@ class Coding:
 
         Raises:
             EncodingError: If bytes are not UTF-8 and must be; the message gives the text's index and the byte's offset.
-            InvalidInputError: If an element is not a str; the message gives its index.
+            InvalidInputError: If an element is not a str, or is masked; the message gives its index.
 
         Example:
             >>> import tei
@@ -147,7 +148,7 @@ class Coding:
             >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
             [0, 1, 3]
         """
-        return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
+        return Ragged(*self._encoder.encode_batch(unmasked(texts), threads(parallel)))
 
     def encode_files(
         self,
@@ -223,10 +224,15 @@ class Coding:
         Returns:
             The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
             character does, give U+FFFD there.
+
+        Raises:
+            InvalidInputError: If something is no integer; the message gives its index.
         """
         if self.scheme.is_lossless:
             return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
-        return self._encoder.decode(self._known(ids), self._skipped(skip_special_tokens), self._spec.cleanup)
+        return self._encoder.decode(
+            as_ids(ids, self.vocab_size), self._skipped(skip_special_tokens), self._spec.cleanup
+        )
 
     def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
         r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
@@ -243,7 +249,7 @@ class Coding:
         """
         if not self.scheme.is_lossless:
             return self.decode(ids, skip_special_tokens=skip_special_tokens).encode()
-        return self._encoder.decode_bytes(self._known(ids), self._skipped(skip_special_tokens))
+        return self._encoder.decode_bytes(as_ids(ids, self.vocab_size), self._skipped(skip_special_tokens))
 
     def decode_batch(
         self, rows: Iterable[ArrayLike], *, skip_special_tokens: bool = False, parallel: bool | None = None
@@ -264,21 +270,13 @@ class Coding:
         if self.scheme.is_lossless:
             return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
         if isinstance(rows, Ragged):
-            ids, row_offsets = self._known(rows.ids), rows.row_offsets
+            ids, row_offsets = as_ids(rows.ids, self.vocab_size), rows.row_offsets
         else:
-            parts = [self._known(row) for row in rows]
+            parts = [as_ids(row, self.vocab_size, f"rows[{i}]") for i, row in enumerate(rows)]
             ids = np.concatenate([np.zeros(0, np.uint32), *parts])
             row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
         skip = self._skipped(skip_special_tokens)
         return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
-
-    def _known(self, ids: ArrayLike) -> NDArray[np.uint32]:
-        """A row of ids as the core takes it; what is no id becomes a number that no token has."""
-        row = np.ascontiguousarray(ids).reshape(-1)
-        if row.dtype == np.int32:
-            return row.view(np.uint32)
-        row = row.astype(np.int64)
-        return np.where((row >= 0) & (row < self.vocab_size), row, -1).astype(np.uint32)
 
     def _skipped(self, special: bool) -> NDArray[np.bool_]:  # noqa: FBT001 -- an option passed on
         return self._special_mask if special else np.zeros(0, bool)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tei import _core
-from tei.errors import FileFormatError, UnsupportedError
+from tei.errors import FileFormatError, TeiError, UnsupportedError
 from tei.scheme import SWITCHES, Scheme, Steps
 from tei.special_tokens import Part, Template
 
-__all__ = ["read_scheme", "read_template", "require", "write_scheme"]
+__all__ = ["read_scheme", "read_template", "require", "section", "write_scheme"]
 
 Component = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ def read_scheme(document: Component, place: str) -> Scheme:
         place: Name of the source, for messages.
 
     Raises:
-        FileFormatError: If a component lacks a field.
+        FileFormatError: If a component or a field is missing or wrong.
         UnsupportedError: If a component is of a kind tei cannot reproduce exactly; the message names it.
     """
     model = document["model"]
@@ -42,9 +42,9 @@ def read_scheme(document: Component, place: str) -> Scheme:
         switches = {field: name in normalizer[0] for field, name in SWITCHES.items()}
     return Scheme(
         **switches,
-        continuation_prefix=str(model.get("continuing_subword_prefix", "##")),
-        unknown_token=str(model.get("unk_token", "[UNK]")),
-        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
+        continuation_prefix=_field(model, "continuing_subword_prefix", "##", place),
+        unknown_token=_field(model, "unk_token", "[UNK]", place),
+        max_word_chars=_field(model, "max_input_chars_per_word", 100, place),
         normalizer=None if switches else normalizer,
         pre_tokenizer=None if pre_tokenizer == (("BertPreTokenizer",),) else pre_tokenizer,
     )
@@ -93,7 +93,29 @@ def require(kind: Any, supported: Iterable[str], component: str, place: str) -> 
         raise UnsupportedError(msg)
 
 
+def section(found: Any, name: str, place: str) -> Component | None:
+    """What a document has as one of its sections, or parts of them: an object or nothing.
+
+    Raises:
+        FileFormatError: If it is something else.
+    """
+    if found is not None and not isinstance(found, Mapping):
+        raise FileFormatError(f"{place} has {found!r:.40} as its {name}, not an object: save the tokenizer again")
+    return found
+
+
+def _field(model: Component, name: str, default: Any, place: str) -> Any:
+    """A field of the model section, of the type of its default; numbers are sizes."""
+    found = model.get(name, default)
+    if type(found) is not type(default) or (isinstance(found, int) and not 0 <= found < 1 << 63):
+        expected = "a str" if isinstance(default, str) else "an integer from 0 on"
+        msg = f"{place} has {found!r:.40} as {name} of its model section, not {expected}: save the tokenizer again"
+        raise FileFormatError(msg)
+    return found
+
+
 def _read(component: Component | None, role: str, place: str) -> Steps:
+    component = section(component, role, place)
     if component is None:
         return ()
     kind = component.get("type")
@@ -104,7 +126,7 @@ def _read(component: Component | None, role: str, place: str) -> Steps:
         if kind == "Replace":
             require(" and ".join(component["pattern"]), ["String"], "Replace pattern", place)
         return ((str(kind), *READERS[role][str(kind)](component)),)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         msg = f"{place} has a {role} of kind {kind} with a wrong or missing field ({error}): save the tokenizer again"
         raise FileFormatError(msg) from error
 
@@ -166,20 +188,30 @@ def read_template(processor: Component | None, place: str) -> Template:
         FileFormatError: If a field is missing.
         UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
     """
+    processor = section(processor, "post-processor", place)
     if processor is None:
         return Template()
     kind = processor.get("type")
     require(kind, [*TEMPLATES, "Sequence"], "post-processor", place)
     try:
         if kind != "Sequence":
-            return TEMPLATES[str(kind)](processor)
+            return _typed(TEMPLATES[str(kind)](processor))
         parts = processor["processors"]
         if len(parts) > 1:
             require(f"Sequence of {len(parts)}", ["Sequence of one"], "post-processor", place)
         return read_template(parts[0] if parts else None, place)
-    except (KeyError, TypeError, IndexError) as error:
+    except TeiError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         msg = f"{place} has a post-processor of kind {kind} with a wrong or missing field ({error}): save it again"
         raise FileFormatError(msg) from error
+
+
+def _typed(template: Template) -> Template:
+    for part in (*template.single, *template.pair):
+        if type(part.type_id) is not int or not isinstance(part.token, str | None):
+            raise TypeError(f"{part.token!r} with type_id {part.type_id!r}")
+    return template
 
 
 def _template(processor: Component) -> Template:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic replacement, and documents that carry their own checksum."""
+"""Files that are either whole or absent: atomic replacement, locks, and documents that carry their own checksum."""
 
 import json
 import os
@@ -7,9 +7,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tei.errors import FileFormatError, OutputExistsError
+from tei.errors import FileFormatError, OutputError, OutputExistsError, TeiError
 
-__all__ = ["atomic_directory", "dump_document", "load_document", "parse_document", "write_atomic"]
+__all__ = [
+    "atomic_directory",
+    "dump_document",
+    "load_document",
+    "lock_directory",
+    "make_directory",
+    "parse_document",
+    "unlock",
+    "write_atomic",
+    "writing",
+]
 
 FORMAT = "tei"
 
@@ -22,7 +32,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         data: The whole content.
 
     Raises:
-        OSError: The directory is missing or not writable, or the disk is full; the old file is untouched.
+        OutputError: The directory is missing or not writable, or the disk is full; the old file is untouched.
 
     Example:
         >>> import tempfile
@@ -33,17 +43,52 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """
     final = Path(os.path.realpath(path))
     part = _sibling(final, "part")
-    try:
-        # A new file made by open() obeys the umask; one made by tempfile would be private to its owner.
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(final)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with writing(final):
+        try:
+            # A new file made by open() obeys the umask; one made by tempfile would be private to its owner.
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(final)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     _sync(final.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes a typed error of whatever says that an output cannot be written.
+
+    Raises:
+        OutputError: If the block fails to write.
+    """
+    try:
+        yield
+    except TeiError:
+        raise
+    except OSError as error:
+        msg = (
+            f"cannot write {str(path)!r}: {error.strerror or error}; nothing half-written is left: make room or get "
+            f"permission, or choose another path"
+        )
+        raise OutputError(error.errno, msg) from error
+
+
+def make_directory(path: Path) -> None:
+    """Makes a directory, and those above it, unless it is there.
+
+    Raises:
+        OutputError: The system refuses.
+        OutputExistsError: There is a file of that name.
+    """
+    with writing(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            msg = f"output {str(path)!r} is a file, a directory is needed; choose another path"
+            raise OutputExistsError(msg) from error
 
 
 @contextmanager
@@ -58,6 +103,7 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
         The directory to fill. It is removed when the block raises, and `path` stays as it was.
 
     Raises:
+        OutputError: The directory cannot be made, or not get its name.
         OutputExistsError: `path` exists and `overwrite` is False, or `path` is a file.
 
     Example:
@@ -72,18 +118,53 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
 
     final = Path(os.path.realpath(path))
     _check_output(final, overwrite=overwrite)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(final.parent)
     part = _sibling(final, "part")
-    part.mkdir()
+    with writing(final):
+        part.mkdir()
     try:
         yield part
         _sync_tree(part)
         _check_output(final, overwrite=overwrite)
-        _swap(part, final)
+        with writing(final):
+            _swap(part, final)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     _sync(final.parent)
+
+
+def lock_directory(directory: Path) -> int | None:
+    """Keeps other processes out of a directory until `unlock`, or until this process ends.
+
+    Returns:
+        What `unlock` takes; None where there are no locks.
+
+    Raises:
+        OSError: The directory cannot be opened.
+        OutputExistsError: Another process keeps it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        msg = f"output {str(directory)!r} is being written by another process: wait for it"
+        raise OutputExistsError(msg) from error
+    except OSError:
+        # Some file systems have no locks.
+        pass
+    return handle
+
+
+def unlock(handle: int | None) -> None:
+    """Lets other processes in again."""
+    if handle is not None:
+        os.close(handle)
 
 
 def dump_document(kind: str, version: int, payload: Any) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tei.components import read_scheme, read_template, write_scheme
+from tei.components import read_scheme, read_template, section, write_scheme
 from tei.errors import FileFormatError, UnsupportedError, VocabularyError
 from tei.scheme import Scheme
 from tei.special_tokens import ROLES, AddedToken, Template
@@ -120,7 +120,7 @@ def from_vocab_txt(path: Path, config: Mapping[str, Any]) -> TokenizerSpec:
         msg = f"cannot read {path} as UTF-8 text: {error}"
         raise FileFormatError(msg) from error
     tokens = tuple(line.removesuffix("\r") for line in lines[: len(lines) - (lines[-1] == "")])
-    roles = {role: _content(config.get(role, token)) for role, token in BERT_ROLES.items()}
+    roles = {role: _content(config.get(role, token), str(path)) for role, token in BERT_ROLES.items()}
     lowercase = bool(config.get("do_lower_case", True))
     accents = config.get("strip_accents")
     scheme = Scheme(
@@ -159,11 +159,12 @@ def from_tokenizer_json(
     if not isinstance(model, dict) or not isinstance(document.get("added_tokens", []), list):
         msg = f"{place} has no model section: it is not a tokenizer.json; save the tokenizer again"
         raise FileFormatError(msg)
+    _check_sections(document, place)
     scheme = read_scheme(document, place)
     if not isinstance(model.get("vocab"), dict):
         msg = f"{place} has no vocabulary in its model section: save the tokenizer again"
         raise FileFormatError(msg)
-    added = document.get("added_tokens", [])
+    added = [_checked(token, i, place) for i, token in enumerate(document.get("added_tokens", []))]
     tokens = _dense(model["vocab"], {token["content"]: token["id"] for token in added}, place)
     template = read_template(document.get("post_processor"), place)
     if strange := [token for token in template.tokens if token not in set(tokens)]:
@@ -173,7 +174,8 @@ def from_tokenizer_json(
         **{role: config.get(role) for role in ROLES},
         **{role: roles.get(role) for role in ROLES if role in roles},
     }
-    found = {role: _content(token) for role, token in declared.items() if token and _content(token) in set(tokens)}
+    contents = {role: _content(token, place) for role, token in declared.items() if token}
+    found = {role: token for role, token in contents.items() if token in set(tokens)}
     known = {role: token for role, token in BERT_ROLES.items() if token in {entry["content"] for entry in added}}
     return TokenizerSpec(
         tokens=tokens,
@@ -187,13 +189,19 @@ def from_tokenizer_json(
     )
 
 
-def _content(token: Any) -> str:
+def _content(token: Any, place: str) -> str:
+    if isinstance(token, dict) and "content" not in token:
+        msg = f"a configuration beside {place} has a special token {token!r} without content: save the tokenizer again"
+        raise FileFormatError(msg)
     return str(token["content"] if isinstance(token, dict) else token)
 
 
 def _dense(vocab: Mapping[str, int], added: Mapping[str, int], place: str) -> tuple[str, ...]:
     by_id: dict[int, str] = {}
     for token, token_id in {**vocab, **added}.items():
+        if type(token_id) is not int:
+            msg = f"{place} gives {token!r} the id {token_id!r} in its vocabulary, not an integer: save the tokenizer again"
+            raise FileFormatError(msg)
         if by_id.setdefault(token_id, token) != token:
             msg = f"{place} gives id {token_id} to both {by_id[token_id]!r} and {token!r}: one of them must go"
             raise VocabularyError(msg)
@@ -204,9 +212,34 @@ def _dense(vocab: Mapping[str, int], added: Mapping[str, int], place: str) -> tu
     return tuple(by_id[i] for i in range(len(by_id)))
 
 
+def _check_sections(document: Mapping[str, Any], place: str) -> None:
+    for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding"):
+        section(document.get(name), name, place)
+    padding = document.get("padding")
+    if padding and not isinstance(padding.get("pad_token"), str):
+        msg = (
+            f"{place} has {padding.get('pad_token')!r} as pad_token of its padding, not a str: save the tokenizer again"
+        )
+        raise FileFormatError(msg)
+
+
+ADDED = {"content": str, **dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), bool)}
+
+
+def _checked(token: Any, number: int, place: str) -> Mapping[str, Any]:
+    found = section(token, f"added_tokens[{number}]", place) or {}
+    for name, kind in {**ADDED, "id": int}.items():
+        if type(found.get(name)) is not kind:
+            wrong = f"has {found[name]!r:.40} as" if name in found else "lacks the field"
+            msg = (
+                f"{place} {wrong} {name} of added_tokens[{number}], expected {kind.__name__}: save the tokenizer again"
+            )
+            raise FileFormatError(msg)
+    return found
+
+
 def _added_token(token: Mapping[str, Any], vocab: Mapping[str, int]) -> AddedToken:
-    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-    return AddedToken(**{name: token[name] for name in names}, in_model=token["content"] in vocab)
+    return AddedToken(**{name: token[name] for name in ADDED}, in_model=token["content"] in vocab)
 
 
 def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tei.errors import FileFormatError
-from tei.files import dump_document, load_document, write_atomic
+from tei.files import dump_document, load_document, make_directory, write_atomic
 from tei.pretrained import TokenizerSpec, read_pretrained, to_tokenizer_config, to_tokenizer_json
 from tei.vocabulary import fingerprint
 
@@ -22,9 +22,14 @@ NAME, KIND, FORMAT = "tei.json", "tokenizer", 1
 def save(
     directory: str | os.PathLike[str], spec: TokenizerSpec, *, version: int, history: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Writes all files of a tokenizer, each atomically, `tei.json` last."""
+    """Writes all files of a tokenizer, each atomically, `tei.json` last.
+
+    Raises:
+        OutputError: If the system refuses to write.
+        OutputExistsError: If `directory` is a file.
+    """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     record = {
         "version": version,
         "history": [dict(entry) for entry in history],

@@ -7,6 +7,7 @@ from there.
 """
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,12 +21,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from tei.encoding import Ragged
 from tei.errors import FileFormatError, MismatchError, OutputError, OutputExistsError
-from tei.files import dump_document, load_document, write_atomic
+from tei.files import dump_document, load_document, lock_directory, make_directory, unlock, write_atomic
 
 __all__ = ["ShardWriter", "TokenShards"]
 
 KIND, VERSION, MANIFEST = "token-shards", 1, "shards.json"
 COLUMNS = ("ids", "row_offsets")
+#: Names of what shards consist of, and of what a writer that was killed leaves half-written.
+WHOLE = re.compile(r"shards\.json|(ids|row_offsets)-\d{5,}\.npy")
+PART = re.compile(r"\.(ids|row_offsets)\.part|\.shards\.json\.[0-9a-f]+\.part")
 
 
 class TokenShards:
@@ -167,14 +171,17 @@ class ShardWriter:
         self._sizes: list[tuple[int, int, int]] = []
         self.position, self.complete = (0, 0), False
         with self._writing():
-            self._prepare()
-        self._lock = _lock(directory)
+            make_directory(directory)
+            self._lock = lock_directory(directory)
         try:
-            if overwrite:
-                self._clear()
-            self._read_manifest()
+            with self._writing():
+                self._refuse_strangers(overwrite=overwrite)
+                if overwrite:
+                    self._clear()
+                self._read_manifest()
         except BaseException:
-            _unlock(self._lock)
+            self._remove_directory()
+            unlock(self._lock)
             raise
 
     def add(self, ids: NDArray[np.int32], row_offsets: NDArray[np.int64]) -> None:
@@ -202,21 +209,26 @@ class ShardWriter:
             if not self.complete:
                 self._abandon()
         finally:
-            _unlock(self._lock)
+            unlock(self._lock)
 
-    def _prepare(self) -> None:
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            msg = f"output {str(self.directory)!r} is a file, a directory is needed; choose another path"
-            raise OutputExistsError(msg) from error
+    def _refuse_strangers(self, *, overwrite: bool) -> None:
+        """Before anything is removed: a directory that holds something else may be one that was never meant."""
+        found = {entry.name for entry in self.directory.iterdir()}
+        if MANIFEST in found and not overwrite:
+            return
+        ours = {name for name in found if PART.fullmatch(name) or (overwrite and WHOLE.fullmatch(name))}
+        if strangers := sorted(found - ours):
+            msg = f"output {str(self.directory)!r} holds {strangers[0]!r}"
+            if WHOLE.fullmatch(strangers[0]):
+                msg += f" and no {MANIFEST}: ask for overwriting, or choose another directory"
+            else:
+                msg += ", which is no part of token shards: move it away, or choose another directory"
+            raise OutputExistsError(msg)
 
     def _clear(self) -> None:
         # The manifest first: shards without one are nothing.
         (self.directory / MANIFEST).unlink(missing_ok=True)
-        for column in COLUMNS:
-            for path in self.directory.glob(f"{column}-*.npy"):
-                path.unlink()
+        self._remove_all(WHOLE)
 
     def _read_manifest(self) -> None:
         path = self.directory / MANIFEST
@@ -227,12 +239,8 @@ class ShardWriter:
             self.position = (manifest["position"][0], manifest["position"][1])
             self._remove_incomplete()
             return
-        strangers = sorted(entry.name for entry in self.directory.iterdir())
-        if strangers:
-            msg = f"output {str(self.directory)!r} holds {strangers[0]!r} and no token shards; choose another directory"
-            raise OutputExistsError(msg)
-        with self._writing():
-            self._write_manifest()
+        self._remove_all(PART)
+        self._write_manifest()
 
     def _write_manifest(self) -> None:
         payload = {
@@ -277,8 +285,10 @@ class ShardWriter:
         except OutputExistsError:
             raise
         except OSError as error:
+            # An error that is typed already has what the system said as its cause.
+            system = error.__cause__ if isinstance(error.__cause__, OSError) else error
             msg = (
-                f"cannot write token shards to {str(self.directory)!r}: {error.strerror or error}; nothing half-written "
+                f"cannot write token shards to {str(self.directory)!r}: {system.strerror or system}; nothing half-written "
                 f"is left: make room, then call encode_files again as before, it goes on"
             )
             raise OutputError(error.errno, msg) from error
@@ -291,15 +301,26 @@ class ShardWriter:
         with suppress(OSError, FileFormatError):
             if not load_document(manifest, KIND, version=VERSION)["shards"]:
                 manifest.unlink()
-                if self._made:
-                    self.directory.rmdir()
+        self._remove_directory()
+
+    def _remove_directory(self) -> None:
+        """Removes the directory if it was made here and nothing came of it."""
+        if self._made:
+            # It may hold shards by now.
+            with suppress(OSError):
+                self.directory.rmdir()
 
     def _remove_incomplete(self) -> None:
+        self._remove_all(PART)
         with suppress(FileFormatError):
             number = len(load_document(self.directory / MANIFEST, KIND, version=VERSION)["shards"])
             for name in COLUMNS:
-                self._part(name).unlink(missing_ok=True)
                 (self.directory / _name(name, number)).unlink(missing_ok=True)
+
+    def _remove_all(self, pattern: re.Pattern[str]) -> None:
+        for path in self.directory.iterdir():
+            if pattern.fullmatch(path.name):
+                path.unlink()
 
     def _part(self, column: str) -> Path:
         return self.directory / f".{column}.part"
@@ -349,28 +370,3 @@ def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], directory: Pat
                 f"another directory, or ask for overwriting"
             )
             raise MismatchError(msg)
-
-
-def _lock(directory: Path) -> int | None:
-    """Keeps other processes out until it is given back, or this process ends."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise OutputExistsError(
-            f"output {str(directory)!r} is being written by another process: wait for it"
-        ) from error
-    except OSError:
-        # Some file systems have no locks.
-        pass
-    return handle
-
-
-def _unlock(handle: int | None) -> None:
-    if handle is not None:
-        os.close(handle)

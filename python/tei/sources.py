@@ -11,9 +11,10 @@ import io
 import json
 import lzma
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -27,6 +28,10 @@ Source = Iterable[str] | str | os.PathLike[str] | Iterable[os.PathLike[str]]
 
 BLOCK_BYTES = 1 << 20
 BATCH_TEXTS = 4096
+#: Bytes that are unpacked at once: zstd may make 32,768 times as many of them.
+PACKED_BYTES = 1 << 12
+#: Characters of a field of CSV: as many as the smallest C long can say.
+FIELD_LIMIT, FIELD_LOCK = (1 << 31) - 1, threading.Lock()
 
 
 def read_texts(source: Source, *, field: str | None = None) -> list[str]:
@@ -130,13 +135,48 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def _open_zst(path: Path) -> IO[bytes]:
-    for module in ("compression.zstd", "zstandard"):
-        try:
-            return cast("IO[bytes]", importlib.import_module(module).open(path, "rb"))
-        except ModuleNotFoundError:
-            continue
-    msg = f"{path} is compressed with zstd: pip install zstandard, or decompress it first"
-    raise UnsupportedError(msg)
+    with suppress(ModuleNotFoundError):
+        # Part of Python from 3.14 on.
+        return cast("IO[bytes]", importlib.import_module("compression.zstd").open(path, "rb"))
+    try:
+        decompressor = importlib.import_module("zstandard").ZstdDecompressor()
+    except ModuleNotFoundError as error:
+        msg = f"{path} is compressed with zstd: pip install 'tei[zst]', or decompress it first"
+        raise UnsupportedError(msg) from error
+    return cast("IO[bytes]", io.BufferedReader(_Zst(path, decompressor)))
+
+
+class _Zst(io.RawIOBase):
+    """A file of zstd frames, unpacked. The package's own reader takes a file that was cut short for a whole one."""
+
+    def __init__(self, path: Path, decompressor: Any) -> None:
+        self._file = path.open("rb")
+        self._blocks = self._unpack(decompressor)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest and (block := next(self._blocks, None)) is not None:
+            self._rest = memoryview(block)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _unpack(self, decompressor: Any) -> Iterator[bytes]:
+        frame = None
+        while packed := self._file.read(PACKED_BYTES):
+            while packed:
+                frame = frame or decompressor.decompressobj()
+                yield frame.decompress(packed)
+                packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+        if frame is not None:
+            raise EOFError("the file ends in the middle of a frame")
 
 
 OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
@@ -172,10 +212,14 @@ def _jsonl(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
         first += len(lines)
 
 
+#: Reads what the core reads: control characters as they are, and integers of more than the 4,300 digits of Python's own.
+JSON = json.JSONDecoder(strict=False, parse_int=float)
+
+
 def _field_of(line: str, field: str, place: str) -> str:
     try:
-        record: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+        record: Any = JSON.decode(line)
+    except (json.JSONDecodeError, RecursionError) as error:
         msg = f"{place} is not JSON: {error}"
         raise FileFormatError(msg) from error
     text = record.get(field) if isinstance(record, dict) else None
@@ -188,10 +232,28 @@ def _field_of(line: str, field: str, place: str) -> str:
 
 def _csv(file: IO[bytes], path: Path, field: str) -> Iterator[list[str]]:
     rows = csv.DictReader(io.StringIO("".join(_blocks(file, path)), newline=""))
-    if field not in (rows.fieldnames or ()):
-        msg = f"{path} has no column {field!r}, only {rows.fieldnames}: name the column that holds the text"
-        raise InvalidInputError(msg)
-    yield [row[field] or "" for row in rows]
+    with _long_fields():
+        try:
+            if field not in (rows.fieldnames or ()):
+                msg = f"{path} has no column {field!r}, only {rows.fieldnames}: name the column that holds the text"
+                raise InvalidInputError(msg)
+            texts = [row[field] or "" for row in rows]
+        except csv.Error as error:
+            line = rows.reader.line_num
+            msg = f"{path}, line {line} cannot be read as CSV: {error}; give a file as a library for CSV writes it"
+            raise FileFormatError(msg) from error
+    yield texts
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lets fields of CSV be long; the limit is one for the whole process, so that only one thread may lift it."""
+    with FIELD_LOCK:
+        before = csv.field_size_limit(FIELD_LIMIT)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 READERS: dict[str, Callable[[IO[bytes], Path, str], Iterator[list[str]]]] = {

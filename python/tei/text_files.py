@@ -45,8 +45,7 @@ def encode_files(
         raise InvalidInputError(f"dtype is {dtype!r}: give 'int32' or 'smallest'")
     _check_text("separator", separator)
     _check_text("field", field)
-    if shard_tokens < 1:
-        raise InvalidInputError(f"shard_tokens is {shard_tokens}, must be at least 1")
+    shard_tokens = _count("shard_tokens", shard_tokens)
     inputs, count = [_identity(path) for path in files], threads(parallel)
     if out is None:
         rows = _core.Rows()
@@ -139,6 +138,12 @@ def _check_text(name: str, value: str | None) -> None:
         raise InvalidInputError(f"{name} is {value!r}, not a str that a UTF-8 file can hold: give another") from error
     if empty:
         raise InvalidInputError(f"{name} is empty: give at least one character, or None")
+
+
+def _count(name: str, value: Any) -> int:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise InvalidInputError(f"{name} is {value!r}, must be an integer of at least 1")
+    return int(value)
 
 
 def _list(paths: Paths) -> list[Path]:

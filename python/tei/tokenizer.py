@@ -158,6 +158,8 @@ class Tokenizer(Coding, Fitting):
         atomically; other files in the directory stay.
 
         Raises:
+            OutputError: If a file cannot be written, as on a full disk.
+            OutputExistsError: If `directory` is a file.
             UnsupportedError: If tokens are retired, which no other library would know; any plan drops them.
         """
         from tei import saved
