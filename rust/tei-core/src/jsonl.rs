@@ -21,6 +21,32 @@ pub enum Fault {
 /// # Errors
 /// If the line is not JSON, or holds no such text.
 pub fn text<'t>(line: &'t str, name: &str) -> Result<Cow<'t, str>, Fault> {
+    let result = parsed(line, name);
+    match result {
+        Err(Fault::NotJson(_)) => {
+            with_numbers(line).map_or(result, |line| Ok(parsed(&line, name)?.into_owned().into()))
+        }
+        _ => result,
+    }
+}
+
+/// The line with numbers in place of those that Python writes and JSON does not know, if it has any; nothing moves.
+#[cold]
+fn with_numbers(line: &str) -> Option<String> {
+    let (mut bytes, mut at, mut in_string) = (line.as_bytes().to_vec(), 0, false);
+    while at < bytes.len() {
+        let word = NO_NUMBERS.into_iter().find(|word| !in_string && bytes[at..].starts_with(word.as_bytes()));
+        if let Some(word) = word {
+            bytes[at..][..word.len()].fill(b'1');
+        }
+        in_string ^= bytes[at] == b'"';
+        // What follows a backslash ends no string.
+        at += word.map_or(1 + usize::from(in_string && bytes[at] == b'\\'), str::len);
+    }
+    String::from_utf8(bytes).ok().filter(|fixed| fixed != line)
+}
+
+fn parsed<'t>(line: &'t str, name: &str) -> Result<Cow<'t, str>, Fault> {
     let mut json = Deserializer::from_str(line);
     let found = json.deserialize_map(Field(name)).and_then(|text| json.end().map(|()| text));
     match found {
@@ -38,6 +64,9 @@ fn no_text(line: &str) -> Fault {
         Err(error) => Fault::NotJson(error.to_string()),
     }
 }
+
+/// What `json.dumps` of Python writes for floats that are no numbers.
+const NO_NUMBERS: [&str; 2] = ["NaN", "Infinity"];
 
 struct Field<'n>(&'n str);
 
@@ -108,6 +137,7 @@ mod tests {
             (r#"{"t": "\ud800", "\udfff": "\ud800x"}"#, "\u{FFFD}"),
             (r#"{"t": "a\udc00b\ud800"} "#, "a\u{FFFD}b\u{FFFD}"),
             (r#"{"t": "x", "t": ""}"#, ""),
+            (r#"{"a": [NaN, -Infinity], "t": "\\\"NaN, ", "NaN": Infinity}"#, "\\\"NaN, "),
         ] {
             assert_eq!(text(line, "t").as_deref(), Ok(want), "{line}");
         }
@@ -125,6 +155,8 @@ mod tests {
             ("{\"t\": \"a\"} x", "not JSON"),
             ("{\"t\": \"a", "not JSON"),
             ("{\"t\"", "not JSON"),
+            ("{\"t\": NaN}", "[\"t\"]"),
+            ("{\"t\": \"a\", \"b\": NaNo}", "not JSON"),
             ("{\"b\": \"a\", \"a\": 1}", "[\"a\", \"b\"]"),
             ("{\"t\": null}", "[\"t\"]"),
             ("[\"t\"]", "a value that is no object"),
