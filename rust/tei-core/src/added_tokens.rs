@@ -175,7 +175,9 @@ impl Matcher {
         }
         let start = if token.lstrip { before.trim_end().len().max(after) } else { range.start };
         let swallowed = if token.rstrip { rest.len() - rest.trim_start().len() } else { 0 };
-        Some((token.id, start..range.end + swallowed))
+        let end = range.end + swallowed;
+        // What is left of it may be nothing, if the token before has swallowed it.
+        (start < end).then_some((token.id, start..end))
     }
 }
 
@@ -203,6 +205,8 @@ fn split(matcher: Option<&Matcher>, text: &str, mut segment: impl FnMut(Segment)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::normalizer::Normalizer;
     use crate::splits::Splitter;
@@ -236,8 +240,53 @@ mod tests {
             (AddedToken { single_word: true, ..token("ab") }, "ab cab", vec![(0, 2)]),
             (AddedToken { lstrip: true, ..token("ab") }, "c \tab", vec![(1, 5)]),
             (AddedToken { rstrip: true, ..token("ab") }, "ab  c", vec![(0, 4)]),
+            (AddedToken { rstrip: true, ..token("\n") }, "a\n\n", vec![(1, 3), (2, 3)]),
+            (AddedToken { lstrip: true, rstrip: true, ..token("\n") }, "a\n\nb\n", vec![(1, 3), (4, 5)]),
         ] {
             assert_eq!(found(token, text), want, "{text:?}");
+        }
+    }
+
+    /// What `tokenizers` does, but for matches that have been swallowed, some of which it panics at.
+    fn split_slowly(tokens: &[AddedToken], text: &str) -> Vec<Segment> {
+        let mut builder = AhoCorasick::builder();
+        let patterns = tokens.iter().map(|token| &token.content);
+        let automaton = builder.match_kind(MatchKind::LeftmostLongest).build(patterns).expect("few");
+        let (mut after, mut segments) = (0, Vec::new());
+        for found in automaton.find_iter(text) {
+            let token = &tokens[found.pattern()];
+            let (before, rest) = text.split_at(found.start());
+            let rest = &rest[token.content.len()..];
+            if token.single_word && (before.ends_with(is_word) || rest.starts_with(is_word)) {
+                continue;
+            }
+            let start = if token.lstrip { before.trim_end().len().max(after) } else { found.start() };
+            let end = if token.rstrip { text.len() - rest.trim_start().len() } else { found.end() };
+            if start >= end {
+                continue;
+            }
+            segments.extend((after < start).then_some(Segment::Text(after..start)));
+            segments.push(Segment::Token(token.id, start..end));
+            after = end;
+        }
+        segments.extend((after < text.len()).then_some(Segment::Text(after..text.len())));
+        segments
+    }
+
+    proptest! {
+        #[test]
+        fn splits_as_the_slow_twin_does(
+            contents in proptest::collection::btree_map("[a \n\u{2003}]{1,2}|\\[X\\]", any::<[bool; 3]>(), 1..4),
+            text in "([a \n\u{2003}é]|\\[X\\]){0,12}",
+        ) {
+            let flags = |(content, [single_word, lstrip, rstrip]): (String, [bool; 3])| {
+                AddedToken { single_word, lstrip, rstrip, ..token(&content) }
+            };
+            let tokens: Vec<_> = (0..).zip(contents).map(|(id, one)| AddedToken { id, ..flags(one) }).collect();
+            let (want, mut got) = (split_slowly(&tokens, &text), Vec::new());
+            let added = AddedTokens::new(tokens, &uncased()).expect("valid");
+            added.split_raw(&text, |segment| got.push(segment));
+            prop_assert_eq!(got, want);
         }
     }
 
