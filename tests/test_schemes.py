@@ -1,5 +1,6 @@
 """Rules other than BERT's: equal to Hugging Face `tokenizers` for any combination of components."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -125,3 +126,18 @@ def bare(normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
     oracle = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     oracle.normalizer, oracle.pre_tokenizer = normalizer, pre_tokenizer
     return oracle
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(
+    ("lstrip", "rstrip", "want"), [(True, False, 200_000), (False, True, 200_000), (True, True, 1)]
+)
+def test_long_white_space_of_added_tokens_takes_time_in_proportion(
+    normalized: bool, lstrip: bool, rstrip: bool, want: int
+) -> None:
+    oracle = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+    oracle.add_tokens([tokenizers.AddedToken("\n", lstrip=lstrip, rstrip=rstrip, normalized=normalized)])
+    tok, text, start = Tokenizer.from_pretrained(oracle), "\n" * 200_000, time.process_time()
+    assert tok.encode_batch([text]).to_list() == [tok.encode(text).ids] == [[1] * want]
+    # A fraction of a second; looking at all white space for each token takes some ten.
+    assert time.process_time() - start < 5

@@ -159,47 +159,58 @@ impl Matcher {
         memchr::memchr_iter(first, text.as_bytes())
             .any(|at| self.automaton.find(Input::new(text).range(at..).anchored(Anchored::Yes)).is_some())
     }
-
-    /// The token and range of a match after its flags have had their say, or None if they discard it.
-    fn accept(
-        &self,
-        pattern: usize,
-        range: &Range<usize>,
-        text: &str,
-        after: usize,
-    ) -> Option<(TokenId, Range<usize>)> {
-        let token = &self.tokens[pattern];
-        let (before, rest) = (&text[..range.start], &text[range.end..]);
-        if token.single_word && (before.ends_with(is_word) || rest.starts_with(is_word)) {
-            return None;
-        }
-        let start = if token.lstrip { before.trim_end().len().max(after) } else { range.start };
-        let swallowed = if token.rstrip { rest.len() - rest.trim_start().len() } else { 0 };
-        let end = range.end + swallowed;
-        // What is left of it may be nothing, if the token before has swallowed it.
-        (start < end).then_some((token.id, start..end))
-    }
 }
 
 fn is_word(c: char) -> bool {
     Folding::none().entry(c).is_word()
 }
 
+/// How far a text has been split.
+#[derive(Default)]
+struct Front {
+    /// Where the last token ends; one that follows may begin before, in white space that the last one swallowed.
+    after: usize,
+    /// Where the white space that was looked at last ends: looking again for each match in it would take a square of time.
+    blank: usize,
+}
+
+impl Front {
+    /// The range of a match after its flags have had their say, or None if they discard it.
+    fn accept(&mut self, token: &AddedToken, range: Range<usize>, text: &str) -> Option<Range<usize>> {
+        let touches = || text[..range.start].ends_with(is_word) || text[range.end..].starts_with(is_word);
+        if token.single_word && touches() {
+            return None;
+        }
+        let (mut start, mut end) = (range.start, range.end);
+        if token.lstrip {
+            start = text.get(self.after..start).map_or(self.after, |between| self.after + between.trim_end().len());
+        }
+        if token.rstrip {
+            if self.blank < end {
+                self.blank = text.len() - text[end..].trim_start().len();
+            }
+            end = self.blank;
+        }
+        // What is left of it may be nothing, if the token before has swallowed it.
+        (start < end).then_some(start..end)
+    }
+}
+
 fn split(matcher: Option<&Matcher>, text: &str, mut segment: impl FnMut(Segment)) {
-    let mut after = 0;
-    for found in matcher.iter().flat_map(|matcher| matcher.automaton.find_iter(text)) {
-        let accepted = matcher.and_then(|m| m.accept(found.pattern().as_usize(), &found.range(), text, after));
-        let Some((id, range)) = accepted else {
+    let mut front = Front::default();
+    for (matcher, found) in matcher.iter().flat_map(|m| m.automaton.find_iter(text).map(move |found| (m, found))) {
+        let token = &matcher.tokens[found.pattern()];
+        let Some(range) = front.accept(token, found.range(), text) else {
             continue;
         };
-        if after < range.start {
-            segment(Segment::Text(after..range.start));
+        if front.after < range.start {
+            segment(Segment::Text(front.after..range.start));
         }
-        after = range.end;
-        segment(Segment::Token(id, range));
+        front.after = range.end;
+        segment(Segment::Token(token.id, range));
     }
-    if after < text.len() {
-        segment(Segment::Text(after..text.len()));
+    if front.after < text.len() {
+        segment(Segment::Text(front.after..text.len()));
     }
 }
 

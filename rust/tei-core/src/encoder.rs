@@ -241,13 +241,18 @@ impl Encoder {
         encoding
     }
 
+    /// What [`Encoder::trimmed`] asks of a token; tokens that overlap in long white space take a square of time to look at.
+    fn blanks(&self, token: impl DoubleEndedIterator<Item = char> + Clone) -> (usize, usize) {
+        self.trim.map_or((0, 0), |_| blanks::at_ends(token))
+    }
+
     fn trimmed(&self, text: &str, span: (usize, usize), ends: (usize, usize), first: bool) -> (usize, usize) {
         self.trim.map_or(span, |keep| blanks::trim(text, span, ends, keep && (first || span.0 == 0)))
     }
 
     fn visit_exactly(&self, text: &str, mut visit: impl FnMut(Part)) {
         self.added.split_raw(text, |segment| match segment {
-            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), blanks::at_ends(text[range].chars()))),
+            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), self.blanks(text[range].chars()))),
             Segment::Text(range) => {
                 let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
@@ -261,7 +266,7 @@ impl Encoder {
         self.added.split_normalized(&text, |segment| match segment {
             Segment::Token(id, range) => {
                 let chars = part(range);
-                visit(Part::Token(id, source_span(chars), blanks::at_ends(chars.iter().map(|a| a.c))));
+                visit(Part::Token(id, source_span(chars), self.blanks(chars.iter().map(|a| a.c))));
             }
             Segment::Text(range) => {
                 let chars = part(range);

@@ -124,7 +124,7 @@ impl Encoder {
         let (mut encoding, mut scratch) = (Encoding::default(), Scratch::default());
         self.segments(text, |segment| match segment {
             Segment::Token(id, range) => {
-                let ends = blanks::at_ends(text[range.clone()].chars());
+                let ends = self.blanks(text[range.clone()].chars());
                 let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
                 encoding.push_word(&[(id, start, end)]);
             }
