@@ -66,11 +66,8 @@ impl Encoder {
     /// [`crate::Error::MissingBytes`] if tokens are no byte strings or do not spell every text.
     pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
         let lossless = rules.is_bytes().then(|| Lossless::new(&vocabulary, &added).map(Box::new)).transpose()?;
-        let mut trie = lossless.as_ref().map_or_else(|| Trie::new(&vocabulary), |lossless| lossless.trie());
-        for token in added.iter().filter(|token| !token.in_model) {
-            let (surface, position) = vocabulary.split_surface(&token.content);
-            trie.remove(position, surface.as_bytes());
-        }
+        let words = || words(&vocabulary, &added);
+        let trie = lossless.as_ref().map_or_else(words, |lossless| lossless.trie());
         let added = AddedTokens::new(added, &rules)?;
         Ok(Self {
             vocabulary,
@@ -321,6 +318,16 @@ impl Encoder {
         let found = triples.and_then(|triples| triples.segment(&self.trie, word, pieces));
         found.unwrap_or_else(|| self.trie.segment(word, pieces))
     }
+}
+
+/// The trie over what words match.
+fn words(vocabulary: &Vocabulary, added: &[AddedToken]) -> Trie {
+    let mut trie = Trie::new(vocabulary);
+    for token in added.iter().filter(|token| !token.in_model) {
+        let (surface, position) = vocabulary.split_surface(&token.content);
+        trie.remove(position, surface.as_bytes());
+    }
+    trie
 }
 
 /// What the exact path meets in a text.
