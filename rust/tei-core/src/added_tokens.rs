@@ -2,10 +2,13 @@
 //!
 //! The rules are those of Hugging Face `tokenizers`: the leftmost and there longest one wins; a token may ask to stand
 //! alone as a word, to swallow white space on either side, and to be looked for in the raw or in the normalized text.
+mod evidence;
+
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
+use self::evidence::Evidence;
 use crate::rules::Rules;
 use crate::unicode::Folding;
 use crate::{Error, Result, TokenId};
@@ -44,8 +47,8 @@ pub enum Segment {
 pub struct AddedTokens {
     raw: Option<Matcher>,
     normalized: Option<Matcher>,
-    /// For each normalized token, a byte without which no source text can hold it; None where there is no such byte.
-    evidence: Option<Vec<u8>>,
+    /// Without which no source text holds a normalized token; None if it might.
+    evidence: Option<Evidence>,
     /// A byte without which no text matches; None if there is no such byte.
     needed: Option<u8>,
 }
@@ -69,12 +72,7 @@ impl AddedTokens {
         }
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
-        let evidence = late.iter().map(|token| match rules {
-            rules if rules.is_bert() => evidence(&token.content),
-            rules if rules.is_bytes() => token.content.bytes().next(),
-            _ => None,
-        });
-        let evidence = evidence.collect();
+        let evidence = Evidence::new(&late, rules);
         let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
         let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
         Ok(Self { raw, normalized, evidence, needed })
@@ -108,7 +106,7 @@ impl AddedTokens {
         match (&self.normalized, &self.evidence) {
             (None, _) => false,
             (Some(_), None) => true,
-            (Some(_), Some(bytes)) => bytes.iter().any(|b| text.as_bytes().contains(b)),
+            (Some(_), Some(evidence)) => evidence.is_in(text),
         }
     }
 }
@@ -128,12 +126,6 @@ fn normalize(mut token: AddedToken, rules: &Rules) -> AddedToken {
     let content = rules.normalize(&token.content, 0).iter().map(|a| a.c).collect();
     token.content = content;
     token
-}
-
-/// Punctuation that only itself normalizes to under BERT's rules: letters have capitals and accents, and the five excepted signs are what
-/// U+037E, U+1FEF, U+2260, U+226E and U+226F decompose to.
-fn evidence(content: &str) -> Option<u8> {
-    content.bytes().find(|b| b.is_ascii_punctuation() && !b";`=<>".contains(b))
 }
 
 impl Matcher {
@@ -298,18 +290,6 @@ mod tests {
             let added = AddedTokens::new(tokens, &uncased()).expect("valid");
             added.split_raw(&text, |segment| got.push(segment));
             prop_assert_eq!(got, want);
-        }
-    }
-
-    #[test]
-    fn evidence_is_never_made_by_normalizing() {
-        for byte in (0..128u8).filter(|b| evidence(std::str::from_utf8(&[*b]).expect("ASCII")).is_some()) {
-            for c in ('\u{80}'..=char::MAX).filter(|c| !Folding::none().entry(*c).is_control()) {
-                let folding = Folding::of(true, true);
-                folding.fold(c, folding.entry(c), |d, _| {
-                    assert_ne!(u32::from(d), u32::from(byte), "{c:?}");
-                });
-            }
         }
     }
 
