@@ -342,7 +342,8 @@ class Coding:
             are. [`Batch.word_ids`][tei.encoding.Batch.word_ids] has the word of each id.
 
         Raises:
-            InvalidInputError: If an option is unknown, or rows of different lengths are to become one tensor.
+            InvalidInputError: If an option is unknown or out of range, or rows of different lengths are to become one tensor.
+            MemoryError: If the system has no memory for the padded rows.
 
         Example:
             >>> import tei

@@ -6,7 +6,7 @@ use crate::encoding::Encoding;
 use crate::feed::{Feed, Incoming, map_units};
 use crate::helpers::lock;
 use crate::parallel::{MIN_UNIT, Queue, in_order, prefetched, thread_count, units};
-use crate::{TokenId, huge, span};
+use crate::{Error, Result, TokenId, huge, span};
 
 /// From so many bytes on, the number of ids is judged by a sample: of so many texts so many bytes.
 const SAMPLED_FROM: usize = 1 << 20;
@@ -132,6 +132,23 @@ impl<'t> IncomingRows<'_, 't> {
         (self.open)(texts, bytes);
         self.incoming.work();
     }
+}
+
+/// Row offsets as an array holds them, checked to lie within `len` items and to ascend.
+///
+/// # Errors
+/// [`Error::BrokenOffsets`] if they do not.
+pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
+    let broken = |row: usize| Error::BrokenOffsets { row, offset: offsets.get(row).copied().unwrap_or(-1), len };
+    let mut checked: Vec<usize> = Vec::with_capacity(offsets.len());
+    for (row, &offset) in offsets.iter().enumerate() {
+        let offset = usize::try_from(offset).map_err(|_| broken(row))?;
+        if offset > len || checked.last().is_some_and(|&before| before > offset) {
+            return Err(broken(row));
+        }
+        checked.push(offset);
+    }
+    if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
 }
 
 /// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns the texts in order.
