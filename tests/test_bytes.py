@@ -241,6 +241,16 @@ def test_added_tokens_take_nothing_from_words(content: str, in_model: bool) -> N
         assert other.decode(got.ids) == text
 
 
+def test_decode_batch_equals_decode(tok: Tokenizer) -> None:
+    texts = [*TEXTS, "\ud800", "a\udfff", "", "中"] * 400
+    rows = [*(tok.encode(text).ids for text in texts), tok.encode("中").ids[:1], [-1, 10**6], [0, 5]]
+    for skip in (False, True):
+        want = [tok.decode(row, skip_special_tokens=skip) for row in rows]
+        for parallel in (False, True):
+            assert tok.decode_batch(rows, skip_special_tokens=skip, parallel=parallel) == want
+    assert tok.decode_batch([]) == []
+
+
 def test_saved_pickled_and_opened_again(tok: Tokenizer, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

@@ -261,8 +261,6 @@ class Coding:
             >>> tok.decode_batch(tok.encode_batch(["a", "b c"]))
             ['a', 'b c']
         """
-        if self.scheme.is_lossless:
-            return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
         if isinstance(rows, Ragged):
             ids, row_offsets = self._known(rows.ids), rows.row_offsets
         else:

@@ -151,20 +151,19 @@ pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
     if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
 }
 
-/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns the texts in order.
+/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns what it gives in order.
 #[must_use]
-pub fn decode_batch(
+pub fn decode_batch<T: Send>(
     ids: &[TokenId],
     offsets: &[usize],
     threads: usize,
-    decode: impl Fn(&[TokenId]) -> String + Sync,
-) -> Vec<String> {
+    decode: impl Fn(&[TokenId]) -> T + Sync,
+) -> Vec<T> {
     let threads = thread_count(threads, size_of_val(ids));
     let rows: Vec<_> = offsets.windows(2).map(|ends| &ids[ends[0]..ends[1]]).collect();
     let units = units(rows.iter().map(|row| size_of_val(*row) + 16), MIN_UNIT);
     let mut texts = Vec::with_capacity(rows.len());
-    let fill =
-        |unit: usize, part: &mut Vec<String>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
+    let fill = |unit: usize, part: &mut Vec<T>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
     in_order(units.len(), threads, fill, |part| texts.append(part));
     texts
 }
