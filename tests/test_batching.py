@@ -1,6 +1,8 @@
 """Model inputs: arguments and results are those of transformers' fast tokenizers."""
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,16 @@ def test_a_batch_travels_without_its_tokenizer(tok: Tokenizer) -> None:
         ({"text": None, "text_pair": "a"}, "text is None"),
         ({"text": np.ma.array(["a", "b"], mask=[0, 1])}, r"texts\[1\] is masked"),
         ({"text_pair": np.ma.array(["a", "b"], mask=[1, 1])}, r"texts\[0\] is masked"),
+        ({"stride": -1}, "stride is -1, must be an integer from 0 to 281474976710656"),
+        ({"stride": None}, "stride is None"),
+        ({"max_length": -1}, "max_length is -1"),
+        ({"max_length": 2**70}, f"max_length is {2**70}"),
+        ({"max_length": 8.5}, r"max_length is 8\.5"),
+        ({"pad_to_multiple_of": -8, "padding": True}, "pad_to_multiple_of is -8"),
+        ({"pad_to_multiple_of": 2**63, "padding": True}, f"pad_to_multiple_of is {2**63}.*or None"),
+        ({"pad_to_multiple_of": 2**64 - 1, "padding": True}, f"pad_to_multiple_of is {2**64 - 1}"),
+        ({"padding": [1]}, r"padding is \[1\], a list"),
+        ({"text": ["a"] * 2**14, "padding": "max_length", "max_length": 2**48}, "16384 rows padded to 281474976710656"),
     ],
 )
 def test_wrong_arguments_are_named(tok: Tokenizer, arguments: dict[str, Any], match: str) -> None:
@@ -192,6 +204,27 @@ def test_words_come_in_any_container(tok: Tokenizer) -> None:
     assert tok(np.array(["three"]), is_split_into_words=True).input_ids == want.input_ids[1]
     assert tok(np.ma.array(["three"]), is_split_into_words=True).input_ids == want.input_ids[1]
     assert tok(np.ma.array(["three"])).input_ids == [want.input_ids[1]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep the limit")
+@pytest.mark.parametrize("columns", [{}, {"dtype": "int32"}, {"return_offsets_mapping": True}])
+def test_rows_beyond_the_memory_are_an_error(columns: dict[str, Any]) -> None:
+    options = {"padding": "max_length", "max_length": 2**36, "return_tensors": "np", **columns}
+    program = f"""
+import resource, tei
+from tei.demo import model_directory
+tok = tei.Tokenizer.from_pretrained(model_directory())
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+try:
+    tok("a", **{options})
+except MemoryError as error:
+    print(error)
+print(tok("a")["input_ids"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[101, 1037, 102]"
+    assert "1 rows need" in done.stdout
+    assert "lower max_length" in done.stdout
 
 
 @pytest.mark.filterwarnings("ignore:.*max_length. is ignored")

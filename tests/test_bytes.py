@@ -224,6 +224,33 @@ def test_added_tokens_equal_those_of_tokenizers(tok: Tokenizer, normalized: bool
         assert other.decode(got.ids) == text
 
 
+@pytest.mark.parametrize("in_model", [True, False])
+@pytest.mark.parametrize("content", [" b", "\n", "é中", "中", "<b>"])
+def test_added_tokens_take_nothing_from_words(content: str, in_model: bool) -> None:
+    """Where an added token is not matched, words are made of the tokens that spell the same bytes."""
+    tokens = (*_core.byte_letters(), "Ġb", "Ã©", spelled("中"), spelled("é中"), "ab")
+    # A lower id is found first if two tokens spell the same; `tokenizers` gives what is not in the model the last ids.
+    tokens = (content, *tokens) if in_model else (*tokens, content)
+    added = AddedToken(content=content, single_word=True, in_model=in_model)
+    other = Tokenizer(TokenizerSpec(tokens=tokens, scheme=Scheme.bytes(), added_tokens=(added,), cleanup=False))
+    oracle = _backend(other)
+    for text in ["x b", "x by", "a\nb", "aéb", "a中b", "aé中b é中", "a<b>b", " b", "é 中 \n<b> é"]:
+        want, got = oracle.encode(text), other.encode(text)
+        assert got.ids == want.ids == other.encode_batch([text])[0].tolist(), text
+        assert (got.offsets, got.word_ids) == (want.offsets, want.word_ids)
+        assert other.decode(got.ids) == text
+
+
+def test_decode_batch_equals_decode(tok: Tokenizer) -> None:
+    texts = [*TEXTS, "\ud800", "a\udfff", "", "中"] * 400
+    rows = [*(tok.encode(text).ids for text in texts), tok.encode("中").ids[:1], [-1, 10**6], [0, 5]]
+    for skip in (False, True):
+        want = [tok.decode(row, skip_special_tokens=skip) for row in rows]
+        for parallel in (False, True):
+            assert tok.decode_batch(rows, skip_special_tokens=skip, parallel=parallel) == want
+    assert tok.decode_batch([]) == []
+
+
 def test_saved_pickled_and_opened_again(tok: Tokenizer, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,29 @@ def test_added_tokens_equal_those_of_tokenizers(oracle: tokenizers.Tokenizer, fl
     pieces = [content, content.lower(), content.upper(), " ", "  ", "a", "cakewalk", "é", "ï", "[NEW]", "≠", ",", "中"]
     texts = ["".join(random.choices(pieces, k=12)) for _ in range(300)]
     assert_equal(Tokenizer.from_pretrained(other), other, texts)
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("strip_accents", [True, False])
+def test_added_tokens_are_found_in_all_that_becomes_them(
+    oracle: tokenizers.Tokenizer, lowercase: bool, strip_accents: bool
+) -> None:
+    """Texts in which no added token can come to light are encoded without looking for one."""
+    other = copy.deepcopy(oracle)
+    other.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
+    other.add_tokens(["newkai", "xK", "`i", "q=e"])
+    characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+
+    def may_matter(c: str) -> bool:
+        forms = {c, c.lower(), unicodedata.normalize("NFD", c), unicodedata.normalize("NFD", c.lower())}
+        return min(map(min, forms)) < "\x80" or unicodedata.category(c) in ("Mn", "Cc", "Cf")
+
+    found = [c for c in characters if may_matter(c)]
+    assert len(found) > 2000
+    words = ["newk{}ai", "newk{}i", "new{}ai", "n{}wkai", "{}ewkai", "x{}", "x{}K", "{}i", "q{}e", "q={}"]
+    texts = [f"a {word.format(c)} b" for word in words for c in found]
+    tok, want = Tokenizer.from_pretrained(other), other.encode_batch_fast(texts, add_special_tokens=False)
+    assert tok.encode_batch(texts).to_list() == [encoding.ids for encoding in want]
 
 
 @pytest.mark.data

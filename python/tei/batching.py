@@ -3,6 +3,7 @@
 Arguments and results follow transformers, whose users know them.
 """
 
+import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ __all__ = ["Options", "make_batch"]
 # A program asks for a handful of kinds of rows, over and over.
 KEPT_PLANS = 64
 STRATEGIES = ("longest_first", "only_first", "only_second")
+# What no memory could hold; a length that is larger can only be a mistake.
+MOST_IDS = 1 << 48
 
 
 class Options(NamedTuple):
@@ -50,6 +53,25 @@ class Options(NamedTuple):
     return_length: bool
     dtype: DTypeLike
     parallel: bool | None
+
+    def check_numbers(self) -> None:
+        """Looks at what must be a number of ids.
+
+        Raises:
+            InvalidInputError: If one is no integer, negative, or beyond any memory.
+        """
+        for name in ("max_length", "stride", "pad_to_multiple_of"):
+            value = getattr(self, name)
+            if value is None and name != "stride":
+                continue
+            try:
+                fits = 0 <= operator.index(value) <= MOST_IDS
+            except TypeError:
+                fits = False
+            if not fits:
+                default = "0" if name == "stride" else "None"
+                msg = f"{name} is {value!r}, must be an integer from 0 to {MOST_IDS}: give one of them, or {default}"
+                raise InvalidInputError(msg)
 
     @property
     def strategy(self) -> str | None:
@@ -150,6 +172,7 @@ class Plan:
         Raises:
             InvalidInputError: If an option cannot be used.
         """
+        options.check_numbers()
         template = tokenizer.spec.template
         parts = template.single if count == 1 else template.pair
         parts = tuple(part for part in parts if options.add_special_tokens or part.text is not None)
@@ -215,7 +238,12 @@ def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options)
 
 def _plan(tokenizer: "Coding", options: Options, count: int) -> Plan:
     plans = tokenizer.plans
-    plan = plans.get((options, count))
+    try:
+        plan = plans.get((options, count))
+    except TypeError as error:
+        name, value = next(item for item in options._asdict().items() if not _is_hashable(item[1]))
+        msg = f"{name} is {value!r}, a {type(value).__name__}: give one value"
+        raise InvalidInputError(msg) from error
     if plan is None:
         plan = Plan.make(tokenizer, options, count)
         if len(plans) >= KEPT_PLANS:
@@ -233,6 +261,14 @@ def _listed(name: str, words: Any) -> Any:
     except TypeError as error:
         msg = f"{name} is {type(words)}, not a list of words, or of such lists: split it first"
         raise InvalidInputError(msg) from error
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _kept(texts: Any) -> Any:

@@ -267,8 +267,6 @@ class Coding:
             >>> tok.decode_batch(tok.encode_batch(["a", "b c"]))
             ['a', 'b c']
         """
-        if self.scheme.is_lossless:
-            return [self.decode(row, skip_special_tokens=skip_special_tokens) for row in rows]
         if isinstance(rows, Ragged):
             ids, row_offsets = as_ids(rows.ids, self.vocab_size), rows.row_offsets
         else:
@@ -340,7 +338,8 @@ class Coding:
             are. [`Batch.word_ids`][tei.encoding.Batch.word_ids] has the word of each id.
 
         Raises:
-            InvalidInputError: If an option is unknown, or rows of different lengths are to become one tensor.
+            InvalidInputError: If an option is unknown or out of range, or rows of different lengths are to become one tensor.
+            MemoryError: If the system has no memory for the padded rows.
 
         Example:
             >>> import tei

@@ -2,10 +2,13 @@
 //!
 //! The rules are those of Hugging Face `tokenizers`: the leftmost and there longest one wins; a token may ask to stand
 //! alone as a word, to swallow white space on either side, and to be looked for in the raw or in the normalized text.
+mod evidence;
+
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
+use self::evidence::Evidence;
 use crate::rules::Rules;
 use crate::unicode::Folding;
 use crate::{Error, Result, TokenId};
@@ -44,8 +47,8 @@ pub enum Segment {
 pub struct AddedTokens {
     raw: Option<Matcher>,
     normalized: Option<Matcher>,
-    /// For each normalized token, a byte without which no source text can hold it; None where there is no such byte.
-    evidence: Option<Vec<u8>>,
+    /// Without which no source text holds a normalized token; None if it might.
+    evidence: Option<Evidence>,
     /// A byte without which no text matches; None if there is no such byte.
     needed: Option<u8>,
     /// Whether a token holds white space or swallows some.
@@ -74,12 +77,7 @@ impl AddedTokens {
         let takes_blanks = tokens.iter().any(takes_blanks);
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
-        let evidence = late.iter().map(|token| match rules {
-            rules if rules.is_bert() => evidence(&token.content),
-            rules if rules.is_bytes() => token.content.bytes().next(),
-            _ => None,
-        });
-        let evidence = evidence.collect();
+        let evidence = Evidence::new(&late, rules);
         let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
         let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
         Ok(Self { raw, normalized, evidence, needed, takes_blanks })
@@ -119,7 +117,7 @@ impl AddedTokens {
         match (&self.normalized, &self.evidence) {
             (None, _) => false,
             (Some(_), None) => true,
-            (Some(_), Some(bytes)) => bytes.iter().any(|b| text.as_bytes().contains(b)),
+            (Some(_), Some(evidence)) => evidence.is_in(text),
         }
     }
 }
@@ -139,12 +137,6 @@ fn normalize(mut token: AddedToken, rules: &Rules) -> AddedToken {
     let content = rules.normalize(&token.content, 0).iter().map(|a| a.c).collect();
     token.content = content;
     token
-}
-
-/// Punctuation that only itself normalizes to under BERT's rules: letters have capitals and accents, and the five excepted signs are what
-/// U+037E, U+1FEF, U+2260, U+226E and U+226F decompose to.
-fn evidence(content: &str) -> Option<u8> {
-    content.bytes().find(|b| b.is_ascii_punctuation() && !b";`=<>".contains(b))
 }
 
 impl Matcher {
@@ -170,50 +162,65 @@ impl Matcher {
         memchr::memchr_iter(first, text.as_bytes())
             .any(|at| self.automaton.find(Input::new(text).range(at..).anchored(Anchored::Yes)).is_some())
     }
-
-    /// The token and range of a match after its flags have had their say, or None if they discard it.
-    fn accept(
-        &self,
-        pattern: usize,
-        range: &Range<usize>,
-        text: &str,
-        after: usize,
-    ) -> Option<(TokenId, Range<usize>)> {
-        let token = &self.tokens[pattern];
-        let (before, rest) = (&text[..range.start], &text[range.end..]);
-        if token.single_word && (before.ends_with(is_word) || rest.starts_with(is_word)) {
-            return None;
-        }
-        let start = if token.lstrip { before.trim_end().len().max(after) } else { range.start };
-        let swallowed = if token.rstrip { rest.len() - rest.trim_start().len() } else { 0 };
-        Some((token.id, start..range.end + swallowed))
-    }
 }
 
 fn is_word(c: char) -> bool {
     Folding::none().entry(c).is_word()
 }
 
+/// How far a text has been split.
+#[derive(Default)]
+struct Front {
+    /// Where the last token ends; one that follows may begin before, in white space that the last one swallowed.
+    after: usize,
+    /// Where the white space that was looked at last ends: looking again for each match in it would take a square of time.
+    blank: usize,
+}
+
+impl Front {
+    /// The range of a match after its flags have had their say, or None if they discard it.
+    fn accept(&mut self, token: &AddedToken, range: Range<usize>, text: &str) -> Option<Range<usize>> {
+        let touches = || text[..range.start].ends_with(is_word) || text[range.end..].starts_with(is_word);
+        if token.single_word && touches() {
+            return None;
+        }
+        let (mut start, mut end) = (range.start, range.end);
+        if token.lstrip {
+            start = text.get(self.after..start).map_or(self.after, |between| self.after + between.trim_end().len());
+        }
+        if token.rstrip {
+            if self.blank < end {
+                self.blank = text.len() - text[end..].trim_start().len();
+            }
+            end = self.blank;
+        }
+        // What is left of it may be nothing, if the token before has swallowed it.
+        (start < end).then_some(start..end)
+    }
+}
+
 fn split(matcher: Option<&Matcher>, text: &str, mut segment: impl FnMut(Segment)) {
-    let mut after = 0;
-    for found in matcher.iter().flat_map(|matcher| matcher.automaton.find_iter(text)) {
-        let accepted = matcher.and_then(|m| m.accept(found.pattern().as_usize(), &found.range(), text, after));
-        let Some((id, range)) = accepted else {
+    let mut front = Front::default();
+    for (matcher, found) in matcher.iter().flat_map(|m| m.automaton.find_iter(text).map(move |found| (m, found))) {
+        let token = &matcher.tokens[found.pattern()];
+        let Some(range) = front.accept(token, found.range(), text) else {
             continue;
         };
-        if after < range.start {
-            segment(Segment::Text(after..range.start));
+        if front.after < range.start {
+            segment(Segment::Text(front.after..range.start));
         }
-        after = range.end;
-        segment(Segment::Token(id, range));
+        front.after = range.end;
+        segment(Segment::Token(token.id, range));
     }
-    if after < text.len() {
-        segment(Segment::Text(after..text.len()));
+    if front.after < text.len() {
+        segment(Segment::Text(front.after..text.len()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::normalizer::Normalizer;
     use crate::splits::Splitter;
@@ -247,20 +254,53 @@ mod tests {
             (AddedToken { single_word: true, ..token("ab") }, "ab cab", vec![(0, 2)]),
             (AddedToken { lstrip: true, ..token("ab") }, "c \tab", vec![(1, 5)]),
             (AddedToken { rstrip: true, ..token("ab") }, "ab  c", vec![(0, 4)]),
+            (AddedToken { rstrip: true, ..token("\n") }, "a\n\n", vec![(1, 3), (2, 3)]),
+            (AddedToken { lstrip: true, rstrip: true, ..token("\n") }, "a\n\nb\n", vec![(1, 3), (4, 5)]),
         ] {
             assert_eq!(found(token, text), want, "{text:?}");
         }
     }
 
-    #[test]
-    fn evidence_is_never_made_by_normalizing() {
-        for byte in (0..128u8).filter(|b| evidence(std::str::from_utf8(&[*b]).expect("ASCII")).is_some()) {
-            for c in ('\u{80}'..=char::MAX).filter(|c| !Folding::none().entry(*c).is_control()) {
-                let folding = Folding::of(true, true);
-                folding.fold(c, folding.entry(c), |d, _| {
-                    assert_ne!(u32::from(d), u32::from(byte), "{c:?}");
-                });
+    /// What `tokenizers` does, but for matches that have been swallowed, some of which it panics at.
+    fn split_slowly(tokens: &[AddedToken], text: &str) -> Vec<Segment> {
+        let mut builder = AhoCorasick::builder();
+        let patterns = tokens.iter().map(|token| &token.content);
+        let automaton = builder.match_kind(MatchKind::LeftmostLongest).build(patterns).expect("few");
+        let (mut after, mut segments) = (0, Vec::new());
+        for found in automaton.find_iter(text) {
+            let token = &tokens[found.pattern()];
+            let (before, rest) = text.split_at(found.start());
+            let rest = &rest[token.content.len()..];
+            if token.single_word && (before.ends_with(is_word) || rest.starts_with(is_word)) {
+                continue;
             }
+            let start = if token.lstrip { before.trim_end().len().max(after) } else { found.start() };
+            let end = if token.rstrip { text.len() - rest.trim_start().len() } else { found.end() };
+            if start >= end {
+                continue;
+            }
+            segments.extend((after < start).then_some(Segment::Text(after..start)));
+            segments.push(Segment::Token(token.id, start..end));
+            after = end;
+        }
+        segments.extend((after < text.len()).then_some(Segment::Text(after..text.len())));
+        segments
+    }
+
+    proptest! {
+        #[test]
+        fn splits_as_the_slow_twin_does(
+            contents in proptest::collection::btree_map("[a \n\u{2003}]{1,2}|\\[X\\]", any::<[bool; 3]>(), 1..4),
+            text in "([a \n\u{2003}é]|\\[X\\]){0,12}",
+        ) {
+            let flags = |(content, [single_word, lstrip, rstrip]): (String, [bool; 3])| {
+                AddedToken { single_word, lstrip, rstrip, ..token(&content) }
+            };
+            let tokens: Vec<_> = (0..).zip(contents).map(|(id, one)| AddedToken { id, ..flags(one) }).collect();
+            let (want, mut got) = (split_slowly(&tokens, &text), Vec::new());
+            let added = AddedTokens::new(tokens, &uncased()).expect("valid");
+            added.split_raw(&text, |segment| got.push(segment));
+            prop_assert_eq!(got, want);
         }
     }
 

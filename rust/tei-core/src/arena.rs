@@ -19,15 +19,23 @@ fn size(block: &Block) -> usize {
     size_of_val::<[_]>(block)
 }
 
-/// A block of at least `bytes`, and not much more.
-fn take(bytes: usize) -> Block {
+/// A block of at least `bytes`, and not much more; None if the system has no memory for it.
+fn take(bytes: usize) -> Option<Block> {
     let found = || {
         let mut free = FREE.try_lock().ok()?;
         let at = free.iter().rposition(|block| (bytes..=2 * bytes).contains(&size(block)))?;
         Some(free.swap_remove(at))
     };
     // Small arrays ask nobody.
-    (bytes >= LEAST).then(found).flatten().unwrap_or_else(|| Box::new_uninit_slice(bytes.div_ceil(8)))
+    (bytes >= LEAST).then(found).flatten().or_else(|| new(bytes.div_ceil(8)))
+}
+
+fn new(len: usize) -> Option<Block> {
+    let mut block = Vec::new();
+    block.try_reserve_exact(len).ok()?;
+    // SAFETY: there is room for all items, and they may be without a value.
+    unsafe { block.set_len(len) };
+    Some(block.into_boxed_slice())
 }
 
 /// Keeps a block in place of the oldest ones. A lock that is not free, after a fork perhaps never, is no reason to wait.
@@ -72,16 +80,16 @@ pub struct Array<T: Copy> {
 }
 
 impl<T: Copy> Array<T> {
-    /// Makes `len` items; `write` must fill every place.
+    /// Makes `len` items; `write` must fill every place. None if the system has no memory for them.
     ///
     /// # Safety
     /// No place may be left unwritten.
-    pub(crate) unsafe fn fill(len: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Self {
+    pub(crate) unsafe fn fill(len: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Option<Self> {
         const { assert!(align_of::<T>() <= align_of::<u64>()) };
-        let mut block = take(len * size_of::<T>());
+        let mut block = take(len.checked_mul(size_of::<T>())?)?;
         // SAFETY: the block has room for `len` items, is aligned for them, and items without a value may be anything.
         write(unsafe { std::slice::from_raw_parts_mut(block.as_mut_ptr().cast(), len) });
-        Self { block: Some(block), len, item: std::marker::PhantomData }
+        Some(Self { block: Some(block), len, item: std::marker::PhantomData })
     }
 }
 
@@ -110,7 +118,8 @@ mod tests {
     #[test]
     fn uses_memory_again() {
         // SAFETY: both fill all places.
-        let array = |item: i64| unsafe { Array::fill(50_000, |places| places.fill(MaybeUninit::new(item))) };
+        let array = |item| unsafe { Array::<i64>::fill(50_000, |places| places.fill(MaybeUninit::new(item))) };
+        let array = |item| array(item).expect("little memory");
         let first = array(7);
         let start = first.as_ptr();
         assert!(first.len() == 50_000 && first.iter().all(|&item| item == 7));
@@ -119,5 +128,13 @@ mod tests {
         assert_eq!(second.as_ptr(), start);
         assert!(second.iter().all(|&item| item == 8) && third.iter().all(|&item| item == 9));
         assert_ne!(third.as_ptr(), start);
+    }
+
+    #[test]
+    fn too_much_memory_is_refused() {
+        for len in [usize::MAX, usize::MAX / 8, isize::MAX.cast_unsigned() / 8] {
+            // SAFETY: there are no places to fill.
+            assert!(unsafe { Array::<i64>::fill(len, |_| unreachable!("no memory is that large")) }.is_none());
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::encoding::Encoding;
 use crate::feed::{Feed, Incoming, map_units};
 use crate::helpers::lock;
 use crate::parallel::{MIN_UNIT, Queue, in_order, prefetched, thread_count, units};
-use crate::{TokenId, huge, span};
+use crate::{Error, Result, TokenId, huge, span};
 
 /// From so many bytes on, the number of ids is judged by a sample: of so many texts so many bytes.
 const SAMPLED_FROM: usize = 1 << 20;
@@ -134,20 +134,36 @@ impl<'t> IncomingRows<'_, 't> {
     }
 }
 
-/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns the texts in order.
+/// Row offsets as an array holds them, checked to lie within `len` items and to ascend.
+///
+/// # Errors
+/// [`Error::BrokenOffsets`] if they do not.
+pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
+    let broken = |row: usize| Error::BrokenOffsets { row, offset: offsets.get(row).copied().unwrap_or(-1), len };
+    let mut checked: Vec<usize> = Vec::with_capacity(offsets.len());
+    for (row, &offset) in offsets.iter().enumerate() {
+        let offset = usize::try_from(offset).map_err(|_| broken(row))?;
+        if offset > len || checked.last().is_some_and(|&before| before > offset) {
+            return Err(broken(row));
+        }
+        checked.push(offset);
+    }
+    if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
+}
+
+/// Runs `decode` on all rows of `ids`, which begin and end at `offsets`, and returns what it gives in order.
 #[must_use]
-pub fn decode_batch(
+pub fn decode_batch<T: Send>(
     ids: &[TokenId],
     offsets: &[usize],
     threads: usize,
-    decode: impl Fn(&[TokenId]) -> String + Sync,
-) -> Vec<String> {
+    decode: impl Fn(&[TokenId]) -> T + Sync,
+) -> Vec<T> {
     let threads = thread_count(threads, size_of_val(ids));
     let rows: Vec<_> = offsets.windows(2).map(|ends| &ids[ends[0]..ends[1]]).collect();
     let units = units(rows.iter().map(|row| size_of_val(*row) + 16), MIN_UNIT);
     let mut texts = Vec::with_capacity(rows.len());
-    let fill =
-        |unit: usize, part: &mut Vec<String>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
+    let fill = |unit: usize, part: &mut Vec<T>| part.extend(rows[units[unit].clone()].iter().map(|row| decode(row)));
     in_order(units.len(), threads, fill, |part| texts.append(part));
     texts
 }

@@ -68,11 +68,8 @@ impl Encoder {
     /// [`crate::Error::MissingBytes`] if tokens are no byte strings or do not spell every text.
     pub fn new(vocabulary: Vocabulary, rules: Rules, added: Vec<AddedToken>, max_word_chars: usize) -> Result<Self> {
         let lossless = rules.is_bytes().then(|| Lossless::new(&vocabulary, &added).map(Box::new)).transpose()?;
-        let mut trie = lossless.as_ref().map_or_else(|| Trie::new(&vocabulary), |lossless| lossless.trie());
-        for token in added.iter().filter(|token| !token.in_model) {
-            let (surface, position) = vocabulary.split_surface(&token.content);
-            trie.remove(position, surface.as_bytes());
-        }
+        let words = || words(&vocabulary, &added);
+        let trie = lossless.as_ref().map_or_else(words, |lossless| lossless.trie());
         let added = AddedTokens::new(added, &rules)?;
         Ok(Self {
             vocabulary,
@@ -257,13 +254,18 @@ impl Encoder {
         self.encode_aligned(text)
     }
 
+    /// What [`Encoder::trimmed`] asks of a token; tokens that overlap in long white space take a square of time to look at.
+    fn blanks(&self, token: impl DoubleEndedIterator<Item = char> + Clone) -> (usize, usize) {
+        self.trim.map_or((0, 0), |_| blanks::at_ends(token))
+    }
+
     fn trimmed(&self, text: &str, span: (usize, usize), ends: (usize, usize), first: bool) -> (usize, usize) {
         self.trim.map_or(span, |keep| blanks::trim(text, span, ends, keep && (first || span.0 == 0)))
     }
 
     fn visit_exactly(&self, text: &str, mut visit: impl FnMut(Part)) {
         self.added.split_raw(text, |segment| match segment {
-            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), blanks::at_ends(text[range].chars()))),
+            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), self.blanks(text[range].chars()))),
             Segment::Text(range) => {
                 let chars = self.rules.normalize(&text[range.clone()], range.start);
                 self.visit_normalized(&chars, &mut visit);
@@ -277,7 +279,7 @@ impl Encoder {
         self.added.split_normalized(&text, |segment| match segment {
             Segment::Token(id, range) => {
                 let chars = part(range);
-                visit(Part::Token(id, source_span(chars), blanks::at_ends(chars.iter().map(|a| a.c))));
+                visit(Part::Token(id, source_span(chars), self.blanks(chars.iter().map(|a| a.c))));
             }
             Segment::Text(range) => {
                 let chars = part(range);
@@ -332,6 +334,16 @@ impl Encoder {
         let found = triples.and_then(|triples| triples.segment(&self.trie, word, pieces));
         found.unwrap_or_else(|| self.trie.segment(word, pieces))
     }
+}
+
+/// The trie over what words match.
+fn words(vocabulary: &Vocabulary, added: &[AddedToken]) -> Trie {
+    let mut trie = Trie::new(vocabulary);
+    for token in added.iter().filter(|token| !token.in_model) {
+        let (surface, position) = vocabulary.split_surface(&token.content);
+        trie.remove(position, surface.as_bytes());
+    }
+    trie
 }
 
 /// What the exact path meets in a text.

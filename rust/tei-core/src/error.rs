@@ -174,6 +174,30 @@ pub enum Error {
         /// Tokens of each window.
         kept: usize,
     },
+    /// Rows are padded to more than any memory holds.
+    #[error(
+        "{rows} rows padded to {width} ids have more than {limit} items: lower max_length or pad_to_multiple_of, or give \
+         fewer texts"
+    )]
+    RowsTooLong {
+        /// Number of rows.
+        rows: usize,
+        /// What they are padded to.
+        width: usize,
+        /// Most items they may have in all.
+        limit: usize,
+    },
+    /// The system has no memory for an array of rows.
+    #[error(
+        "{rows} rows need {bytes} bytes for each array, which the system does not give: lower max_length or \
+         pad_to_multiple_of, or give fewer texts"
+    )]
+    NoMemory {
+        /// Number of rows.
+        rows: usize,
+        /// Bytes of one array.
+        bytes: usize,
+    },
     /// Row offsets do not describe rows of an array.
     #[error("row offset {row} is {offset}: offsets must begin at 0 or later, ascend, and end within the {len} ids")]
     BrokenOffsets {

@@ -84,22 +84,8 @@ struct Window {
     texts: [Range<usize>; 2],
 }
 
-/// Row offsets as an array holds them, checked to lie within `len` items and to ascend.
-///
-/// # Errors
-/// [`Error::BrokenOffsets`] if they do not.
-pub fn checked_offsets(offsets: &[i64], len: usize) -> Result<Vec<usize>> {
-    let broken = |row: usize| Error::BrokenOffsets { row, offset: offsets.get(row).copied().unwrap_or(-1), len };
-    let mut checked: Vec<usize> = Vec::with_capacity(offsets.len());
-    for (row, &offset) in offsets.iter().enumerate() {
-        let offset = usize::try_from(offset).map_err(|_| broken(row))?;
-        if offset > len || checked.last().is_some_and(|&before| before > offset) {
-            return Err(broken(row));
-        }
-        checked.push(offset);
-    }
-    if checked.is_empty() { Err(broken(0)) } else { Ok(checked) }
-}
+/// So many items, of 8 bytes at most, a column may have.
+const MOST_ITEMS: usize = isize::MAX.cast_unsigned() / 8;
 
 /// So many items are written in the time that a byte of text takes to be encoded.
 const ITEMS_A_BYTE: usize = 8;
@@ -108,8 +94,8 @@ impl Layout {
     /// Places texts, whose ids begin and end at `row_offsets` (one array for each text of a pair), between special tokens.
     ///
     /// # Errors
-    /// [`Error::NothingLeft`] if a strategy leaves nothing of a text that must be kept, and [`Error::StrideTooLong`] if
-    /// windows would not move on.
+    /// [`Error::NothingLeft`] if a strategy leaves nothing of a text that must be kept, [`Error::StrideTooLong`] if
+    /// windows would not move on, and [`Error::RowsTooLong`] if no memory could hold the rows.
     pub fn new(
         parts: Vec<Part>,
         row_offsets: &[Vec<usize>],
@@ -130,7 +116,7 @@ impl Layout {
         }
         let mut layout =
             Self { parts, windows, row_offsets: Vec::new(), left: padding.is_some_and(|p| p.left), threads: 1 };
-        layout.row_offsets = layout.offsets(padding);
+        layout.row_offsets = layout.offsets(padding)?;
         Ok(layout)
     }
 
@@ -140,21 +126,24 @@ impl Layout {
         Self { threads, ..self }
     }
 
-    fn offsets(&self, padding: Option<Padding>) -> Vec<usize> {
+    fn offsets(&self, padding: Option<Padding>) -> Result<Vec<usize>> {
         let lengths = self.windows.iter().map(|window| self.width(window));
         let mut width = 0;
         if let Some(padding) = padding {
             // The rows of what was cut off come after the first of their text, and do not count.
             let firsts = self.windows.chunk_by(|a, b| a.sample == b.sample).map(|rows| self.width(&rows[0]));
             width = padding.width.unwrap_or_else(|| firsts.max().unwrap_or(0));
-            width = width.next_multiple_of(padding.multiple.max(1));
+            width = width.checked_next_multiple_of(padding.multiple.max(1)).unwrap_or(usize::MAX);
         }
-        let mut end = 0;
-        let ends = lengths.map(|len| {
-            end += len.max(width);
-            end
-        });
-        std::iter::once(0).chain(ends).collect()
+        let (mut end, mut offsets) = (0_usize, Vec::with_capacity(self.windows.len() + 1));
+        offsets.push(end);
+        for len in lengths {
+            // Saturated is too long as well.
+            end = end.saturating_add(len.max(width));
+            offsets.push(end);
+        }
+        let too_long = Error::RowsTooLong { rows: self.windows.len(), width, limit: MOST_ITEMS };
+        if end > MOST_ITEMS { Err(too_long) } else { Ok(offsets) }
     }
 
     fn width(&self, window: &Window) -> usize {
@@ -189,8 +178,10 @@ impl Layout {
     }
 
     /// Ids: those of the special tokens, of the texts (one array for each of a pair), and of the padding.
-    #[must_use]
-    pub fn ids<T: Item>(&self, texts: &[&[i32]], pad: T) -> Array<T> {
+    ///
+    /// # Errors
+    /// As for any column, [`Error::NoMemory`].
+    pub fn ids<T: Item>(&self, texts: &[&[i32]], pad: T) -> Result<Array<T>> {
         self.column(
             pad,
             |id, _| T::from(id),
@@ -209,28 +200,36 @@ impl Layout {
     }
 
     /// Token types, 0 for padding.
-    #[must_use]
-    pub fn types<T: Item>(&self) -> Array<T> {
+    ///
+    /// # Errors
+    /// As for any column, [`Error::NoMemory`].
+    pub fn types<T: Item>(&self) -> Result<Array<T>> {
         self.column(T::from(0), |_, kind| T::from(kind), |_, kind, _, places| fill(places, T::from(kind)))
     }
 
     /// 1 for ids, 0 for padding.
-    #[must_use]
-    pub fn mask<T: Item>(&self) -> Array<T> {
+    ///
+    /// # Errors
+    /// As for any column, [`Error::NoMemory`].
+    pub fn mask<T: Item>(&self) -> Result<Array<T>> {
         self.column(T::from(0), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(1)))
     }
 
     /// 0 for ids of texts, 1 for special tokens and padding.
-    #[must_use]
-    pub fn special_mask<T: Item>(&self) -> Array<T> {
+    ///
+    /// # Errors
+    /// As for any column, [`Error::NoMemory`].
+    pub fn special_mask<T: Item>(&self) -> Result<Array<T>> {
         self.column(T::from(1), |_, _| T::from(1), |_, _, _, places| fill(places, T::from(0)))
     }
 
     /// Where each id comes from: its place among the ids of the first text, then of the second; -1 for all others.
     ///
     /// `firsts` are the numbers of ids before those of each text.
-    #[must_use]
-    pub fn sources(&self, firsts: &[i64]) -> Array<i64> {
+    ///
+    /// # Errors
+    /// As for any column, [`Error::NoMemory`].
+    pub fn sources(&self, firsts: &[i64]) -> Result<Array<i64>> {
         self.column(
             -1,
             |_, _| -1,
@@ -254,9 +253,10 @@ impl Layout {
         pad: T,
         special: impl Fn(i64, i64) -> T + Sync,
         text: impl Fn(usize, i64, Range<usize>, &mut [MaybeUninit<T>]) + Sync,
-    ) -> Array<T> {
+    ) -> Result<Array<T>> {
         // SAFETY: rows follow each other without a gap, and `write` fills every place of a row.
-        unsafe { Array::fill(self.items(), |places| self.write_rows(places, pad, &special, &text)) }
+        let array = unsafe { Array::fill(self.items(), |places| self.write_rows(places, pad, &special, &text)) };
+        array.ok_or_else(|| Error::NoMemory { rows: self.windows.len(), bytes: self.items() * size_of::<T>() })
     }
 
     fn write_rows<T: Item>(

@@ -10,6 +10,7 @@ use crate::normalizer::{AlignedChar, Normalizer, align, flatten};
 use crate::scanner::{Found, Scanner, Scratch, Words};
 use crate::splits::{Class, Splitter, class};
 use crate::steps::Step;
+use crate::unicode::Folding;
 
 /// Steps of normalization and pre-tokenizers, compiled.
 #[derive(Clone, Debug)]
@@ -67,6 +68,12 @@ impl Rules {
     #[must_use]
     pub fn is_bert(&self) -> bool {
         matches!(self.fast, Fast::Bert(_))
+    }
+
+    /// The table that folds one character, if the rules amount to BERT's.
+    #[must_use]
+    pub fn folding(&self) -> Option<&'static Folding> {
+        as_bert(&self.steps).filter(|_| self.is_bert()).map(|normalizer| normalizer.folding())
     }
 
     /// Whether these are the rules of the bytes scheme.

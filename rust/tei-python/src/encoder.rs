@@ -1,11 +1,13 @@
 //! `Encoder`: one vocabulary with its rules, text in, arrays out.
+use std::string::FromUtf8Error;
+
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use tei_core::added_tokens::AddedToken;
+use tei_core::batch::checked_offsets;
 use tei_core::encoder::Encoder as Core;
-use tei_core::rows::checked_offsets;
 use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
 use tei_core::{batch, broken, decoder, span};
@@ -139,22 +141,29 @@ impl Encoder {
     }
 
     /// Texts of rows of ids; threads: 0 chooses by the number of ids.
-    fn decode_batch(
+    fn decode_batch<'py>(
         &self,
-        py: Python<'_>,
-        ids: PyReadonlyArray1<'_, u32>,
-        row_offsets: PyReadonlyArray1<'_, i64>,
-        skip: PyReadonlyArray1<'_, bool>,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, u32>,
+        row_offsets: PyReadonlyArray1<'py, i64>,
+        skip: PyReadonlyArray1<'py, bool>,
         cleanup: bool,
         threads: usize,
-    ) -> PyResult<Vec<String>> {
+    ) -> PyResult<Vec<Bound<'py, PyString>>> {
         let (ids, row_offsets, skip) = (ids.as_slice()?, row_offsets.as_slice()?, skip.as_slice()?);
         let texts = py.detach(|| {
             let offsets = checked_offsets(row_offsets, ids.len())?;
-            let decode = |row: &[u32]| decoder::decode(self.core.vocabulary(), row, skip, cleanup);
+            let decode = |row: &[u32]| {
+                if self.core.is_lossless() {
+                    String::from_utf8(self.core.decode_bytes(row, skip)).map_err(FromUtf8Error::into_bytes)
+                } else {
+                    Ok(decoder::decode(self.core.vocabulary(), row, skip, cleanup))
+                }
+            };
             Ok(batch::decode_batch(ids, &offsets, threads, decode))
         });
-        texts.map_err(|e| to_python(&e))
+        let texts = texts.map_err(|e| to_python(&e))?.into_iter();
+        texts.map(|text| text.map_or_else(|bytes| unusual(py, &bytes), |text| Ok(PyString::new(py, &text)))).collect()
     }
 
     /// The bytes that ids stand for, in the bytes scheme; `skip` marks the ids that are left out.
@@ -186,6 +195,13 @@ impl Encoder {
     fn __len__(&self) -> usize {
         self.core.vocabulary().len()
     }
+}
+
+/// Bytes that are no UTF-8 as text: lone surrogates come back, what is no text is U+FFFD.
+fn unusual<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let bytes = PyBytes::new(py, bytes);
+    let text = bytes.call_method1("decode", ("utf-8", "surrogatepass"));
+    Ok(text.or_else(|_| bytes.call_method1("decode", ("utf-8", "replace")))?.cast_into()?)
 }
 
 fn added_token((id, content, single_word, lstrip, rstrip, normalized, in_model): Added) -> AddedToken {

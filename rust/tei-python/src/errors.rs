@@ -1,5 +1,5 @@
 //! The only place where errors of the core become Python exceptions.
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use tei_core::Error;
 
@@ -23,6 +23,9 @@ fn class_name(error: &Error) -> &'static str {
 
 /// Makes the Python exception of a core error.
 pub fn to_python(error: &Error) -> PyErr {
+    if matches!(error, Error::NoMemory { .. }) {
+        return PyMemoryError::new_err(error.to_string());
+    }
     raise(class_name(error), error.to_string())
 }
 

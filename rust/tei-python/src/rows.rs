@@ -3,7 +3,8 @@ use numpy::ndarray::ArrayView1;
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use tei_core::arena::{Array, Item};
-use tei_core::rows::{Layout, Padding, Part, Strategy, Truncation, checked_offsets};
+use tei_core::batch::checked_offsets;
+use tei_core::rows::{Layout, Padding, Part, Strategy, Truncation};
 
 use crate::encoder::Encoder;
 use crate::errors::{raise, to_python};
@@ -95,21 +96,21 @@ impl RowPlan {
         let offsets = ids.iter().zip(offsets).map(|(ids, offsets)| checked_offsets(offsets, ids.len()));
         let offsets = offsets.collect::<Result<Vec<_>, _>>()?;
         let layout = Layout::new(self.parts.clone(), &offsets, self.truncation, self.padding)?.written_by(threads);
-        let columns = self.columns.iter().map(|column| self.items(*column, &layout, ids)).collect();
+        let columns = self.columns.iter().map(|column| self.items(*column, &layout, ids)).collect::<Result<_, _>>()?;
         Ok((layout, columns))
     }
 
-    fn items(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> Items {
-        match column {
-            Column::Sources => Items::Wide(layout.sources(&[0, ids.first().map_or(0, |ids| ids.len() as i64)])),
+    fn items(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> tei_core::Result<Items> {
+        Ok(match column {
+            Column::Sources => Items::Wide(layout.sources(&[0, ids.first().map_or(0, |ids| ids.len() as i64)])?),
             // Pages of zeros need not be touched.
             Column::TokenTypes if layout.has_one_type() => Items::Zeros(layout.items()),
-            _ if self.wide => Items::Wide(self.column(column, layout, ids)),
-            _ => Items::Narrow(self.column(column, layout, ids)),
-        }
+            _ if self.wide => Items::Wide(self.column(column, layout, ids)?),
+            _ => Items::Narrow(self.column(column, layout, ids)?),
+        })
     }
 
-    fn column<T: Item>(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> Array<T> {
+    fn column<T: Item>(&self, column: Column, layout: &Layout, ids: &[&[i32]]) -> tei_core::Result<Array<T>> {
         match column {
             Column::TokenTypes => layout.types(),
             Column::Attention => layout.mask(),
@@ -127,8 +128,8 @@ impl RowPlan {
         let columns = columns.into_iter().map(|items| match items {
             Items::Narrow(items) => to_numpy(py, items),
             Items::Wide(items) => to_numpy(py, items),
-            Items::Zeros(count) if self.wide => Ok(PyArray1::<i64>::zeros(py, count, false).into_any()),
-            Items::Zeros(count) => Ok(PyArray1::<i32>::zeros(py, count, false).into_any()),
+            Items::Zeros(count) if self.wide => zeros::<i64>(py, count),
+            Items::Zeros(count) => zeros::<i32>(py, count),
         });
         let columns = columns.collect::<PyResult<_>>()?;
         let offsets: Vec<i64> = layout.row_offsets().iter().map(|&offset| offset as i64).collect();
@@ -166,6 +167,16 @@ enum Items {
     Wide(Array<i64>),
     /// So many zeros.
     Zeros(usize),
+}
+
+/// From so many items on, numpy is asked in a way that can fail.
+const MAY_FAIL: usize = 1 << 20;
+
+fn zeros<T: Element>(py: Python<'_>, count: usize) -> PyResult<Bound<'_, PyAny>> {
+    if count < MAY_FAIL {
+        return Ok(PyArray1::<T>::zeros(py, count, false).into_any());
+    }
+    py.import("numpy")?.call_method1("zeros", (count, T::get_dtype(py)))
 }
 
 /// What keeps the memory of an array alive.

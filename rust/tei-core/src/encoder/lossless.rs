@@ -2,7 +2,7 @@
 //!
 //! Tokens are written in letters (`byte_letters.rs`), and so are counted words; only here, where text is met, they are
 //! bytes. A word carries the blank before it, so a token means the same wherever it stands: one position class is enough.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -23,8 +23,8 @@ pub(super) struct Lossless {
     ends: Vec<usize>,
     /// The token of each byte.
     singles: [TokenId; 256],
-    /// Tokens that words do not match as their letters say.
-    outside: Vec<TokenId>,
+    /// Added tokens that words do not match: what their text says in letters is not what they stand for.
+    outside: HashSet<TokenId>,
     /// The trie over letters, for what works on words that are counted; made when it is asked for.
     letters: OnceLock<Trie>,
 }
@@ -32,8 +32,8 @@ pub(super) struct Lossless {
 impl Lossless {
     /// Reads the byte strings of a vocabulary; an added token that is none stands for its text.
     pub fn new(vocabulary: &Vocabulary, added: &[AddedToken]) -> Result<Self> {
-        let spells = |token: &AddedToken| token.in_model && token.content.is_ascii() && !token.content.contains(' ');
-        let outside: Vec<_> = added.iter().filter(|token| !spells(token)).map(|token| token.id).collect();
+        let spells = |token: &AddedToken| token.in_model && token.content.bytes().all(|byte| byte.is_ascii_graphic());
+        let outside: HashSet<_> = added.iter().filter(|token| !spells(token)).map(|token| token.id).collect();
         let (mut bytes, mut ends, mut singles) = (Vec::new(), Vec::new(), [None; 256]);
         let contents: HashMap<TokenId, &str> = added.iter().map(|t| (t.id, t.content.as_str())).collect();
         for (id, token) in (0..).zip(vocabulary.tokens()) {
@@ -60,9 +60,10 @@ impl Lossless {
         &self.bytes[(id as usize).checked_sub(1).map_or(0, |before| self.ends[before])..end]
     }
 
-    /// The trie over bytes, added tokens included.
+    /// The trie over bytes. An added token outside may spell what another token does, which words go on to match.
     pub fn trie(&self) -> Trie {
-        Trie::of_bytes((0..self.ends.len() as TokenId).map(|id| (self.token(id), id)))
+        let inside = (0..self.ends.len() as TokenId).filter(|id| !self.outside.contains(id));
+        Trie::of_bytes(inside.map(|id| (self.token(id), id)))
     }
 
     /// The trie over letters.
@@ -124,7 +125,7 @@ impl Encoder {
         let (mut encoding, mut scratch) = (Encoding::default(), Scratch::default());
         self.segments(text, |segment| match segment {
             Segment::Token(id, range) => {
-                let ends = blanks::at_ends(text[range.clone()].chars());
+                let ends = self.blanks(text[range.clone()].chars());
                 let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
                 encoding.push_word(&[(id, start, end)]);
             }
