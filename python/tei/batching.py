@@ -156,7 +156,8 @@ class Plan:
         if options.return_tensors not in (None, "np", "pt"):
             msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
             raise InvalidInputError(msg)
-        whole = strategy is None or options.return_overflowing_tokens or options.is_split_into_words
+        left = tokenizer.spec.side("truncation") == "left"
+        whole = strategy is None or options.return_overflowing_tokens or options.is_split_into_words or left
         return cls(
             options=options,
             columns=options.columns,
@@ -164,7 +165,7 @@ class Plan:
                 [(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
                 truncation=None
                 if strategy is None
-                else (strategy, room, options.stride, options.return_overflowing_tokens),
+                else (strategy, room, options.stride, options.return_overflowing_tokens, left),
                 padding=options.pads,
                 pad_id=tokenizer.pad_token_id,
                 columns=options.columns,

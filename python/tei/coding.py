@@ -301,7 +301,7 @@ class Coding:
         is_split_into_words: bool = False,
         add_special_tokens: bool = True,
         pad_to_multiple_of: int | None = None,
-        padding_side: str = "right",
+        padding_side: str | None = None,
         return_tensors: str | None = None,
         return_token_type_ids: bool = True,
         return_attention_mask: bool = True,
@@ -319,13 +319,14 @@ class Coding:
             text_pair: The second text of each pair.
             padding: `True` or `'longest'`, `'max_length'`, or `False`.
             truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`; None truncates if
-                `max_length` is given and rows are not padded. No more of a text is encoded than a row can hold.
+                `max_length` is given and rows are not padded. Texts are cut at the end, or, if the tokenizer was configured
+                with a `truncation_side` of `'left'`, at the beginning.
             max_length: Greatest number of ids of a row, special tokens included.
             stride: How many ids each further row of a text repeats of the one before.
             is_split_into_words: Texts are lists of words.
             add_special_tokens: Put the template's special tokens around texts.
             pad_to_multiple_of: Round the padded width up to a multiple of this.
-            padding_side: `'right'` or `'left'`.
+            padding_side: `'right'` or `'left'`; None: as the tokenizer was configured, which is `'right'` by default.
             return_tensors: `'np'`, `'pt'`, or None for lists.
             return_token_type_ids: Whether `token_type_ids` are part of the result.
             return_attention_mask: Whether `attention_mask` is part of the result.
@@ -359,7 +360,7 @@ class Coding:
             is_split_into_words,
             add_special_tokens,
             pad_to_multiple_of,
-            padding_side,
+            padding_side or self._spec.side("padding"),
             return_tensors,
             return_token_type_ids,
             return_attention_mask,

@@ -50,6 +50,24 @@ class TokenizerSpec:
     extras: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    def side(self, of: str) -> str:
+        """Which side of rows is for `padding`, or for `truncation`: as configured, else `right`.
+
+        Raises:
+            FileFormatError: If it is configured to be something else.
+
+        Example:
+            >>> spec = TokenizerSpec(tokens=("[UNK]",), config={"padding_side": "left"})
+            >>> spec.side("padding"), spec.side("truncation")
+            ('left', 'right')
+        """
+        section = self.extras.get(of) or {}
+        side = str(self.config.get(f"{of}_side") or section.get("direction") or "right").lower()
+        if side not in ("right", "left"):
+            msg = f"the tokenizer's configuration has a {of}_side of {side!r}, must be 'right' or 'left': correct it"
+            raise FileFormatError(msg)
+        return side
+
 
 def read_pretrained(source: Any) -> TokenizerSpec:
     """Reads a tokenizer.
@@ -66,7 +84,8 @@ def read_pretrained(source: Any) -> TokenizerSpec:
     backend = getattr(source, "backend_tokenizer", source)
     if hasattr(backend, "to_str"):
         roles = {role: str(getattr(source, role)) for role in ROLES if getattr(source, role, None)}
-        return from_tokenizer_json(json.loads(backend.to_str()), {}, roles=roles, place="the tokenizer")
+        sides = {name: side for name in ("padding_side", "truncation_side") if (side := getattr(source, name, None))}
+        return from_tokenizer_json(json.loads(backend.to_str()), sides, roles=roles, place="the tokenizer")
     if not isinstance(source, str | Path):
         msg = f"cannot make a tokenizer of {type(source).__name__}: give a path, a tokenizers.Tokenizer or a fast tokenizer"
         raise UnsupportedError(msg)
