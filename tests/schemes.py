@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 BEHAVIORS = ["isolated", "removed", "contiguous", "merged_with_previous", "merged_with_next"]
 #: Letters with and without accents, marks of several classes, Hangul, ligatures, white space, signs, numbers.
@@ -69,6 +69,8 @@ def post_processors(draw: st.DrawFn) -> Any:
     return processors.Sequence(parts) if kind else None
 
 
+word_piece_decoders = st.builds(decoders.WordPiece, st.sampled_from(["##", "@", ""]), st.booleans())
+
 added_tokens = st.builds(
     AddedToken,
     st.sampled_from(["[X]", "É", "a", "x y", "##b", "中", "=", "-", "é", "...", "1", "\u0301", "ﬁ"]),
@@ -95,6 +97,8 @@ def tokenizers(draw: st.DrawFn) -> Tokenizer:
         tokenizer.normalizer = normalizer
     if pre_tokenizer is not None:
         tokenizer.pre_tokenizer = pre_tokenizer
+    if (decoder := draw(st.none() | word_piece_decoders)) is not None:
+        tokenizer.decoder = decoder
     if (post_processor := draw(post_processors())) is not None:
         tokenizer.post_processor = post_processor
     for token in draw(st.lists(added_tokens, max_size=3, unique_by=lambda token: _matched(token, normalizer))):

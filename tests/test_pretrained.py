@@ -56,6 +56,17 @@ def test_bert_processing_is_understood(document: dict[str, Any], tmp_path: Path)
     assert read(document, tmp_path)("play", "play").input_ids == [2, 5, 3, 5, 3]
 
 
+@pytest.mark.parametrize("decoder", [None, {"type": "WordPiece", "prefix": "@@", "cleanup": True}])
+def test_a_decoder_stays_what_it_is(document: dict[str, Any], tmp_path: Path, decoder: Any) -> None:
+    document["decoder"] = decoder
+    tok = read(document, tmp_path)
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(document))
+    assert tok.decode([5, 6, 1]) == theirs.decode([5, 6, 1], skip_special_tokens=False) == "play ##ing [UNK]"
+    tok.save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["decoder"] == decoder
+    assert Tokenizer.load(tmp_path).decode([5, 6]) == "play ##ing"
+
+
 def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes("\n".join([*TOKENS, "P", "##L\r"]).encode())
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "cls_token": {"content": "[CLS]"}}')

@@ -26,13 +26,15 @@ class Encoder:
         rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
         trim: whether offsets leave out the blanks at a token's ends (not None), and whether one before the first stays.
         """
-    def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
+    def decode(self, /, ids: Incomplete, skip: Incomplete, joints: tuple[str | None, bool]) -> str:
         """
         Text of ids; `skip` marks the ids that are left out.
+
+        joints: what a token begins with that follows the one before at once, and whether blanks before punctuation are tidied.
         """
-    def decode_batch(self, /, ids: Incomplete, row_offsets: Incomplete, skip: Incomplete, cleanup: bool, threads: SupportsIndex) -> list[str]:
+    def decode_batch(self, /, ids: Incomplete, row_offsets: Incomplete, skip: Incomplete, joints: tuple[str | None, bool], threads: SupportsIndex) -> list[str]:
         """
-        Texts of rows of ids; threads: 0 chooses by the number of ids.
+        Texts of rows of ids, as `decode` gives them; threads: 0 chooses by the number of ids.
         """
     def decode_bytes(self, /, ids: Incomplete, skip: Incomplete) -> bytes:
         """

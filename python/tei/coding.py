@@ -226,7 +226,7 @@ class Coding:
         """
         if self.scheme.is_lossless:
             return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
-        return self._encoder.decode(self._known(ids), self._skipped(skip_special_tokens), self._spec.cleanup)
+        return self._encoder.decode(self._known(ids), self._skipped(skip_special_tokens), self._spec.decoding)
 
     def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
         r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
@@ -270,7 +270,7 @@ class Coding:
             ids = np.concatenate([np.zeros(0, np.uint32), *parts])
             row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
         skip = self._skipped(skip_special_tokens)
-        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
+        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.decoding, threads(parallel))
 
     def _known(self, ids: ArrayLike) -> NDArray[np.uint32]:
         """A row of ids as the core takes it; what is no id becomes a number that no token has."""

@@ -4,16 +4,30 @@ What has no exact equal here is refused by name, never dropped.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from tei import _core
 from tei.errors import FileFormatError, UnsupportedError
 from tei.scheme import SWITCHES, Scheme, Steps
 from tei.special_tokens import Part, Template
 
-__all__ = ["read_scheme", "read_template", "require", "write_scheme"]
+__all__ = ["Decoder", "read_decoder", "read_scheme", "read_template", "require", "write_decoder", "write_scheme"]
 
 Component = Mapping[str, Any]
+
+
+class Decoder(NamedTuple):
+    """How tokens become text.
+
+    Attributes:
+        prefix: What a token begins with that follows the one before at once; any other comes after a blank. None: all do,
+            as without a decoder.
+        cleanup: Whether blanks before punctuation are tidied.
+    """
+
+    prefix: str | None
+    cleanup: bool
 
 
 def read_scheme(document: Component, place: str) -> Scheme:
@@ -34,7 +48,7 @@ def read_scheme(document: Component, place: str) -> Scheme:
         require(repr(model.get("continuing_subword_prefix")), ["''"], "continuing_subword_prefix", place)
         return Scheme.bytes()
     require(model.get("type", "WordPiece"), ["WordPiece"], "model", place)
-    require((document.get("decoder") or {"type": "WordPiece"}).get("type"), ["WordPiece"], "decoder", place)
+    read_decoder(document.get("decoder"), place)
     normalizer = _read(document.get("normalizer"), "normalizer", place)
     pre_tokenizer = _read(document.get("pre_tokenizer"), "pre-tokenizer", place)
     switches = {}
@@ -61,6 +75,29 @@ def write_scheme(scheme: Scheme) -> dict[str, Any]:
         return {"normalizer": None, "pre_tokenizer": byte_words()}
     normalizer, pre_tokenizer = scheme.rules
     return {"normalizer": _write(normalizer, "normalizer"), "pre_tokenizer": _write(pre_tokenizer, "pre-tokenizer")}
+
+
+def read_decoder(component: Component | None, place: str) -> Decoder:
+    """How the section `decoder` of a `tokenizer.json` makes text of tokens.
+
+    Raises:
+        UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
+
+    Example:
+        >>> read_decoder(None, "the tokenizer")
+        Decoder(prefix=None, cleanup=False)
+    """
+    if component is None:
+        return Decoder(prefix=None, cleanup=False)
+    require(component.get("type"), ["WordPiece"], "decoder", place)
+    return Decoder(prefix=str(component.get("prefix", "##")), cleanup=bool(component.get("cleanup", True)))
+
+
+def write_decoder(decoder: Decoder, scheme: Scheme) -> dict[str, Any] | None:
+    """The section `decoder` of a `tokenizer.json`; that of the bytes scheme is one with it."""
+    if scheme.is_lossless:
+        return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return None if decoder.prefix is None else {"type": "WordPiece", **decoder._asdict()}
 
 
 def byte_words() -> dict[str, Any]:

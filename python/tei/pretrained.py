@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tei.components import read_scheme, read_template, write_scheme
+from tei import _core
+from tei.components import Decoder, read_decoder, read_scheme, read_template, write_decoder, write_scheme
 from tei.errors import FileFormatError, UnsupportedError, VocabularyError
 from tei.scheme import Scheme
 from tei.special_tokens import ROLES, AddedToken, Template
@@ -36,7 +37,7 @@ class TokenizerSpec:
         added_tokens: Tokens matched in the text itself.
         template: What is put around texts.
         roles: Special tokens by role, as `{"pad_token": "[PAD]"}`.
-        cleanup: Whether decoding tidies blanks before punctuation.
+        decoder: How ids become text; None: as the scheme's tokens go together.
         extras: The `truncation` and `padding` sections of `tokenizer.json`, kept as they were.
         config: `tokenizer_config.json`, kept as it was.
     """
@@ -46,10 +47,15 @@ class TokenizerSpec:
     added_tokens: tuple[AddedToken, ...] = ()
     template: Template = field(default_factory=Template)
     roles: Mapping[str, str] = field(default_factory=dict)
-    cleanup: bool = True
+    decoder: Decoder | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def decoding(self) -> Decoder:
+        """How ids become text, whether that is given or the scheme's own."""
+        lossless = self.scheme.is_lossless
+        return self.decoder or Decoder(prefix=self.scheme.continuation_prefix, cleanup=not lossless)
     def side(self, of: str) -> str:
         """Which side of rows is for `padding`, or for `truncation`: as configured, else `right`.
 
@@ -200,7 +206,7 @@ def from_tokenizer_json(
         added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
         template=template,
         roles={**known, **found, **({"unk_token": scheme.unknown_token} if scheme.unknown_token else {})},
-        cleanup=not scheme.is_lossless and bool((document.get("decoder") or {}).get("cleanup", True)),
+        decoder=None if scheme.is_lossless else read_decoder(document.get("decoder"), place),
         extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},
         config=config,
     )
@@ -243,7 +249,7 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
         "added_tokens": sorted((t.to_dict(vocab[t.content]) for t in spec.added_tokens), key=lambda t: int(t["id"])),
         **write_scheme(scheme),
         "post_processor": spec.template.to_dict(vocab),
-        "decoder": _decoder(spec),
+        "decoder": write_decoder(spec.decoding, scheme),
         "model": {
             "type": "WordPiece",
             "unk_token": scheme.unknown_token,
@@ -252,12 +258,6 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
             "vocab": {token: i for token, i in vocab.items() if token not in outside},
         },
     }
-
-
-def _decoder(spec: TokenizerSpec) -> dict[str, Any]:
-    if spec.scheme.is_lossless:
-        return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "WordPiece", "prefix": spec.scheme.continuation_prefix, "cleanup": spec.cleanup}
 
 
 def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:

@@ -48,6 +48,8 @@ pub struct AddedTokens {
     evidence: Option<Vec<u8>>,
     /// A byte without which no text matches; None if there is no such byte.
     needed: Option<u8>,
+    /// Tokens that are not what their content says once it is normalized, by id.
+    normal_forms: Vec<(TokenId, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +70,11 @@ impl AddedTokens {
             return Err(Error::EmptyAddedToken { id: token.id });
         }
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
+        let contents: Vec<_> = late.iter().map(|token| token.content.clone()).collect();
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
+        let changed = late.iter().zip(contents).filter(|(token, content)| token.content != *content);
+        let mut normal_forms: Vec<_> = changed.map(|(token, _)| (token.id, token.content.clone())).collect();
+        normal_forms.sort_unstable();
         let evidence = late.iter().map(|token| match rules {
             rules if rules.is_bert() => evidence(&token.content),
             rules if rules.is_bytes() => token.content.bytes().next(),
@@ -77,7 +83,7 @@ impl AddedTokens {
         let evidence = evidence.collect();
         let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
         let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
-        Ok(Self { raw, normalized, evidence, needed })
+        Ok(Self { raw, normalized, evidence, needed, normal_forms })
     }
 
     /// Splits raw text at the tokens that are looked for there.
@@ -88,6 +94,13 @@ impl AddedTokens {
     /// Splits normalized text at the tokens that are looked for there.
     pub fn split_normalized(&self, text: &str, segment: impl FnMut(Segment)) {
         split(self.normalized.as_ref(), text, segment);
+    }
+
+    /// What the normalized text holds in place of a token's content, if that is something else.
+    #[must_use]
+    pub fn normal_form(&self, id: TokenId) -> Option<&str> {
+        let place = self.normal_forms.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.normal_forms[place].1)
     }
 
     /// Whether `text` holds a token, or may once it is normalized; false is certain.

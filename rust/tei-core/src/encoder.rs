@@ -99,6 +99,12 @@ impl Encoder {
         &self.vocabulary
     }
 
+    /// How decoding shows the token of an id, if there is one.
+    #[must_use]
+    pub fn shown(&self, id: TokenId) -> Option<&str> {
+        self.added.normal_form(id).or_else(|| self.vocabulary.get(id))
+    }
+
     /// The trie over the vocabulary as counted words spell it.
     #[must_use]
     pub fn trie(&self) -> &Trie {

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tei_core::added_tokens::AddedToken;
+use tei_core::decoder::Joints;
 use tei_core::encoder::Encoder as Core;
 use tei_core::rows::checked_offsets;
 use tei_core::rules::Rules;
@@ -125,31 +126,34 @@ impl Encoder {
     }
 
     /// Text of ids; `skip` marks the ids that are left out.
+    ///
+    /// joints: what a token begins with that follows the one before at once, and whether blanks before punctuation are tidied.
     fn decode(
         &self,
         py: Python<'_>,
         ids: PyReadonlyArray1<'_, u32>,
         skip: PyReadonlyArray1<'_, bool>,
-        cleanup: bool,
+        joints: (Option<&str>, bool),
     ) -> PyResult<String> {
         let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
-        Ok(py.detach(|| decoder::decode(self.core.vocabulary(), ids, skip, cleanup)))
+        Ok(py.detach(|| decoder::decode(&self.core, ids, skip, Joints { prefix: joints.0, cleanup: joints.1 })))
     }
 
-    /// Texts of rows of ids; threads: 0 chooses by the number of ids.
+    /// Texts of rows of ids, as `decode` gives them; threads: 0 chooses by the number of ids.
     fn decode_batch(
         &self,
         py: Python<'_>,
         ids: PyReadonlyArray1<'_, u32>,
         row_offsets: PyReadonlyArray1<'_, i64>,
         skip: PyReadonlyArray1<'_, bool>,
-        cleanup: bool,
+        joints: (Option<&str>, bool),
         threads: usize,
     ) -> PyResult<Vec<String>> {
         let (ids, row_offsets, skip) = (ids.as_slice()?, row_offsets.as_slice()?, skip.as_slice()?);
         let texts = py.detach(|| {
             let offsets = checked_offsets(row_offsets, ids.len())?;
-            let decode = |row: &[u32]| decoder::decode(self.core.vocabulary(), row, skip, cleanup);
+            let decode =
+                |row: &[u32]| decoder::decode(&self.core, row, skip, Joints { prefix: joints.0, cleanup: joints.1 });
             Ok(batch::decode_batch(ids, &offsets, threads, decode))
         });
         texts.map_err(|e| to_python(&e))
