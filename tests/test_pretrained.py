@@ -67,6 +67,15 @@ def test_a_decoder_stays_what_it_is(document: dict[str, Any], tmp_path: Path, de
     assert Tokenizer.load(tmp_path).decode([5, 6]) == "play ##ing"
 
 
+def test_only_declared_tokens_are_skipped(document: dict[str, Any], tmp_path: Path) -> None:
+    document["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    document["added_tokens"] = [{"id": 4, "content": "[MASK]", "special": True, **flags}]
+    tok, theirs = read(document, tmp_path), tokenizers.Tokenizer.from_str(json.dumps(document))
+    ids = [2, 5, 6, 1, 4, 0]
+    assert tok.decode(ids, skip_special_tokens=True) == theirs.decode(ids) == "[CLS] playing [UNK] [PAD]"
+
+
 def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes("\n".join([*TOKENS, "P", "##L\r"]).encode())
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "cls_token": {"content": "[CLS]"}}')

@@ -50,6 +50,22 @@ def test_any_template_equals_that_of_tokenizers(
         assert (got.input_ids, got.token_type_ids) == (want.ids, want.type_ids)
 
 
+@given(random_tokenizers(), texts, st.data())
+def test_any_decoder_equals_that_of_tokenizers(
+    tmp_path_factory: pytest.TempPathFactory, oracle: tokenizers.Tokenizer, text: str, data: Any
+) -> None:
+    # `tokenizers` still decodes a token by flags that a later one of the same name has replaced.
+    oracle = tokenizers.Tokenizer.from_str(oracle.to_str())
+    tok, directory = Tokenizer.from_pretrained(oracle), tmp_path_factory.mktemp("saved")
+    tok.save(directory)
+    saved = [Tokenizer.load(directory), tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))]
+    some = data.draw(st.lists(st.integers(0, tok.vocab_size - 1), max_size=8))
+    for ids in (some, list(range(tok.vocab_size)), oracle.encode(text).ids):
+        for skip in (False, True):
+            want = oracle.decode(ids, skip_special_tokens=skip)
+            assert [t.decode(ids, skip_special_tokens=skip) for t in (tok, *saved)] == [want] * 3
+
+
 @given(random_tokenizers(), texts)
 def test_what_is_saved_is_the_same_tokenizer(
     tmp_path_factory: pytest.TempPathFactory, oracle: tokenizers.Tokenizer, text: str

@@ -218,7 +218,7 @@ class Coding:
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
 
         Returns:
             The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
@@ -233,7 +233,7 @@ class Coding:
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
 
         Example:
             >>> import tei
@@ -252,7 +252,7 @@ class Coding:
 
         Args:
             rows: A [`Ragged`][tei.encoding.Ragged], an array `[n_rows, width]`, or any rows of integers.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
             parallel: As in `encode_batch`.
 
         Example:
@@ -286,7 +286,7 @@ class Coding:
     @cached_property
     def _special_mask(self) -> NDArray[np.bool_]:
         mask = np.zeros(self.vocab_size, bool)
-        mask[[self.vocab[token] for token in self.special_tokens]] = True
+        mask[[self.vocab[token] for token in self._spec.skipped]] = True
         return mask
 
     def __call__(

@@ -56,6 +56,14 @@ class TokenizerSpec:
         """How ids become text, whether that is given or the scheme's own."""
         lossless = self.scheme.is_lossless
         return self.decoder or Decoder(prefix=self.scheme.continuation_prefix, cleanup=not lossless)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Tokens that decoding leaves out with `skip_special_tokens`: those that are shown as a special one is written."""
+        special = {token.content for token in self.added_tokens if token.special}
+        shown = {t.content: _core.normalize(t.content, self.scheme.rules) for t in self.added_tokens if t.normalized}
+        return [t.content for t in self.added_tokens if shown.get(t.content, t.content) in special]
+
     def side(self, of: str) -> str:
         """Which side of rows is for `padding`, or for `truncation`: as configured, else `right`.
 
