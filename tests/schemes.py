@@ -56,7 +56,9 @@ def sequences(parts: st.SearchStrategy[Any], sequence: Any) -> st.SearchStrategy
 
 @st.composite
 def post_processors(draw: st.DrawFn) -> Any:
-    kind = draw(st.sampled_from([None, "Bert", "Roberta", "Template", "Sequence"]))
+    kind = draw(st.sampled_from([None, "Bert", "Roberta", "Template", "ByteLevel", "Sequence"]))
+    if kind == "ByteLevel":
+        return processors.ByteLevel(draw(st.booleans()), trim_offsets=draw(st.booleans()))
     if kind == "Bert":
         return processors.BertProcessing(ENDS[1], ENDS[0])
     if kind == "Roberta":
@@ -65,8 +67,16 @@ def post_processors(draw: st.DrawFn) -> Any:
         single = draw(st.sampled_from(["$A", "[CLS] $A [SEP]", "$A:3 [SEP]:2"]))
         pair = draw(st.sampled_from(["$A $B", "[CLS] $A [SEP] $B:1 [SEP]:1", "$B:1 [CLS]:4 $A:2", "$A [SEP] $B [SEP]"]))
         return processors.TemplateProcessing(single, pair, ENDS)
-    parts = [part for part in [draw(post_processors())] if kind and part is not None]
-    return processors.Sequence(parts) if kind else None
+    if kind is None:
+        return None
+    parts = [part for part in [draw(post_processors())] if part is not None]
+    if (
+        parts
+        and isinstance(parts[0], processors.BertProcessing | processors.TemplateProcessing)
+        and draw(st.booleans())
+    ):
+        parts.insert(0, processors.ByteLevel(draw(st.booleans()), trim_offsets=draw(st.booleans())))
+    return processors.Sequence(parts)
 
 
 word_piece_decoders = st.builds(decoders.WordPiece, st.sampled_from(["##", "@", ""]), st.booleans())

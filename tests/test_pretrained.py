@@ -10,6 +10,7 @@ import tokenizers
 from tei import FileFormatError, Tokenizer, UnsupportedError, VocabularyError
 from tei.demo import model_directory
 
+TRIMMING = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "p", "##l"]
 
 
@@ -56,6 +57,28 @@ def test_bert_processing_is_understood(document: dict[str, Any], tmp_path: Path)
     assert read(document, tmp_path)("play", "play").input_ids == [2, 5, 3, 5, 3]
 
 
+def processor_with(token: str, number: int) -> dict[str, Any]:
+    parts = [{"SpecialToken": {"id": "begin", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    special = {"begin": {"id": "begin", "ids": [number], "tokens": [token]}}
+    return {"type": "TemplateProcessing", "single": parts, "pair": parts, "special_tokens": special}
+
+
+@pytest.mark.parametrize(
+    ("processor", "match"),
+    [
+        ({"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 4]}, r"'\[CLS\]' .* id 4, .* id 2"),
+        (processor_with("[CLS]", 7), r"'\[CLS\]' .* id 7, .* id 2"),
+        (processor_with("[BOS]", 2), r"'\[BOS\]' .* its vocabulary lacks"),
+    ],
+)
+def test_special_tokens_with_other_ids_are_refused(
+    document: dict[str, Any], tmp_path: Path, processor: dict[str, Any], match: str
+) -> None:
+    document["post_processor"] = processor
+    with pytest.raises(VocabularyError, match=match):
+        read(document, tmp_path)
+
+
 @pytest.mark.parametrize("decoder", [None, {"type": "WordPiece", "prefix": "@@", "cleanup": True}])
 def test_a_decoder_stays_what_it_is(document: dict[str, Any], tmp_path: Path, decoder: Any) -> None:
     document["decoder"] = decoder
@@ -95,9 +118,9 @@ def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
         ("pre_tokenizer", {"type": "Metaspace"}, "pre-tokenizer of kind Metaspace"),
         ("pre_tokenizer", {"type": "Punctuation", "behavior": "Odd"}, 'pre-tokenizer step "Punctuation Odd"'),
         ("decoder", {"type": "ByteLevel"}, "decoder of kind ByteLevel"),
-        ("post_processor", {"type": "ByteLevel"}, "post-processor of kind ByteLevel"),
-        ("post_processor", {"type": "Sequence", "processors": [{"type": "ByteLevel"}]}, "of kind ByteLevel"),
-        ("post_processor", {"type": "Sequence", "processors": [{}, {}]}, "kind Sequence of 2"),
+        ("post_processor", {"type": "Odd"}, "post-processor of kind Odd"),
+        ("post_processor", {"type": "Sequence", "processors": [{"type": "Odd"}]}, "of kind Odd"),
+        ("post_processor", {"type": "Sequence", "processors": [TRIMMING, TRIMMING]}, "kind Sequence of 2"),
     ],
 )
 def test_unsupported_components_are_named(

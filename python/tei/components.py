@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tei import _core
-from tei.errors import FileFormatError, UnsupportedError
+from tei.errors import FileFormatError, TeiError, UnsupportedError, VocabularyError
 from tei.scheme import SWITCHES, Scheme, Steps
 from tei.special_tokens import Part, Template
 
@@ -192,31 +192,61 @@ def _write(steps: Steps, role: str) -> dict[str, Any] | None:
     return parts[0] if parts else None
 
 
-def read_template(processor: Component | None, place: str) -> Template:
+def read_template(processor: Component | None, vocab: Mapping[str, int], place: str) -> Template:
     """The special tokens that a post-processor puts around texts.
 
     Args:
         processor: The section `post_processor`.
+        vocab: Token → id.
         place: Name of the source, for messages.
 
     Raises:
         FileFormatError: If a field is missing.
         UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
+        VocabularyError: If a special token is not in the vocabulary, or has another id there.
     """
     if processor is None:
         return Template()
     kind = processor.get("type")
     require(kind, [*TEMPLATES, "Sequence"], "post-processor", place)
     try:
-        if kind != "Sequence":
-            return TEMPLATES[str(kind)](processor)
-        parts = processor["processors"]
-        if len(parts) > 1:
-            require(f"Sequence of {len(parts)}", ["Sequence of one"], "post-processor", place)
-        return read_template(parts[0] if parts else None, place)
-    except (KeyError, TypeError, IndexError) as error:
+        if kind == "Sequence":
+            return _chain([read_template(part, vocab, place) for part in processor["processors"]], place)
+        return _checked(TEMPLATES[str(kind)](processor), processor, vocab, place)
+    except TeiError:
+        raise
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         msg = f"{place} has a post-processor of kind {kind} with a wrong or missing field ({error}): save it again"
         raise FileFormatError(msg) from error
+
+
+def _chain(templates: Sequence[Template], place: str) -> Template:
+    """Post-processors one after the other: one of bytes may trim offsets before another puts tokens around texts."""
+    telling = [template for template in templates if template != Template()]
+    if len(telling) == 2 and telling[0] == Template(trim=telling[0].trim) and telling[1].trim is None:
+        return replace(telling[1], trim=telling[0].trim)
+    if len(telling) > 1:
+        kinds = ["one", "one after ByteLevel"]
+        require(f"Sequence of {len(telling)}", [f"Sequence of {kind}" for kind in kinds], "post-processor", place)
+    return telling[0] if telling else Template()
+
+
+def _checked(template: Template, processor: Component, vocab: Mapping[str, int], place: str) -> Template:
+    """Refuses special tokens whose id is not the vocabulary's."""
+    specials = processor.get("special_tokens", {}).values()
+    given = [pair for special in specials for pair in zip(special["tokens"], special["ids"], strict=True)]
+    given += [processor[end] for end in ("cls", "sep") if end in processor]
+    for token, number in (pair for pair in given if pair[0] in template.tokens):
+        if token not in vocab:
+            msg = f"{place} puts {token!r} around texts, which its vocabulary lacks: add it, or another post-processor"
+            raise VocabularyError(msg)
+        if vocab[token] != number:
+            msg = (
+                f"{place} puts {token!r} around texts with id {number}, but its vocabulary gives it id {vocab[token]}: "
+                "correct the id in the post-processor, or the vocabulary"
+            )
+            raise VocabularyError(msg)
+    return template
 
 
 def _template(processor: Component) -> Template:
@@ -232,13 +262,13 @@ def _parts(part: Component, specials: Component) -> Sequence[Part]:
     return [Part(token=token, type_id=special["type_id"]) for token in specials[special["id"]]["tokens"]]
 
 
-def _roberta(processor: Component) -> Template:
-    trim = bool(processor["add_prefix_space"]) if processor["trim_offsets"] else None
-    return Template.roberta(processor["cls"][0], processor["sep"][0], trim=trim)
+def _trim(processor: Component) -> bool | None:
+    return bool(processor["add_prefix_space"]) if processor["trim_offsets"] else None
 
 
 TEMPLATES: dict[str, Callable[[Component], Template]] = {
     "BertProcessing": lambda processor: Template.bert(processor["cls"][0], processor["sep"][0]),
-    "RobertaProcessing": _roberta,
+    "ByteLevel": lambda processor: Template(trim=_trim(processor)),
+    "RobertaProcessing": lambda p: Template.roberta(p["cls"][0], p["sep"][0], trim=_trim(p)),
     "TemplateProcessing": _template,
 }

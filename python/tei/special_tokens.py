@@ -1,7 +1,7 @@
 """Tokens that stand for something other than text, and where they go around it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 __all__ = ["ROLES", "AddedToken", "Part", "Template"]
@@ -61,7 +61,8 @@ class Template:
         single: Parts around one text.
         pair: Parts around two.
         trim: Whether offsets leave out the blanks at the ends of a token: None for no, and if they do, whether a blank
-            before the first token stays in; as `RobertaProcessing` does with `trim_offsets` and `add_prefix_space`.
+            before the first token stays in; as `RobertaProcessing` and `ByteLevel` do with `trim_offsets` and
+            `add_prefix_space`.
     """
 
     single: tuple[Part, ...] = (Part(text=0),)
@@ -99,14 +100,14 @@ class Template:
         """As `tokenizer.json` writes it."""
         if self == Template():
             return None
+        cls, sep = (part.token or "" for part in (self.single[0], self.single[-1]))
+        if self.trim is not None and self == Template.roberta(cls, sep, trim=self.trim):
+            ends = {name: [token, vocab[token]] for name, token in (("cls", cls), ("sep", sep))}
+            return {"type": "RobertaProcessing", **ends, "trim_offsets": True, "add_prefix_space": self.trim}
         if self.trim is not None:
-            ends = {"cls": self.single[0].token, "sep": self.single[-1].token}
-            return {
-                "type": "RobertaProcessing",
-                **{name: [token, vocab[token]] for name, token in ends.items() if token},
-                "trim_offsets": True,
-                "add_prefix_space": self.trim,
-            }
+            trimming = {"type": "ByteLevel", "add_prefix_space": self.trim, "trim_offsets": True, "use_regex": True}
+            around = replace(self, trim=None).to_dict(vocab)
+            return {"type": "Sequence", "processors": [trimming, around]} if around else trimming
         special = {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in self.tokens}
         parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("single", "pair")}
         return {"type": "TemplateProcessing", **parts, "special_tokens": special}
