@@ -184,6 +184,21 @@ def test_rows_of_what_is_cut_off_come_in_the_order_of_the_template(tok: Tokenize
         assert Tokenizer.from_pretrained(backend)("one two", "three four", **options).input_ids == want.input_ids
 
 
+def test_each_row_is_trimmed_anew() -> None:
+    vocab = {token: i for i, token in enumerate(["[UNK]", "<s>", "</s>", "a", "b", " ", " b"])}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
+    backend.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in ("a", "b", " ", " b")])
+    for keep in (True, False):
+        backend.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 1), True, keep)
+        for side in ("left", "right"):
+            backend.enable_truncation(4, direction=side)
+            want = backend.encode("a b a  b b ab")
+            got = Tokenizer.from_pretrained(backend)(
+                "a b a  b b ab", max_length=4, return_overflowing_tokens=True, return_offsets_mapping=True
+            )
+            assert got.offset_mapping == [e.offsets for e in (want, *want.overflowing)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

@@ -50,9 +50,11 @@ class Encoder:
 
         threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
         """
-    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
+    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex, *, heads: bool = False) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
         """
         As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+
+        heads: whether offsets are trimmed as if each id were the first of a row.
         """
     def revised(self, /, added: SupportsGetItem[int, str], restored: SupportsGetItem[int, SupportsIndex], retired: SupportsGetItem[int, SupportsIndex]) -> Encoder:
         """

@@ -184,12 +184,14 @@ class Encoded(NamedTuple):
         row_offsets: Where each text begins, and the end, int64 `[n_texts + 1]`.
         offsets: Start and end of each id in its text (or its word, if texts are split into words), int64 `[n_ids, 2]`.
         word_ids: Number of each id's word in its text, int64 `[n_ids]`.
+        heads: The offsets of each id where it is the first of a row, if they may be others, int64 `[n_ids, 2]`.
     """
 
     ids: NDArray[np.int32]
     row_offsets: NDArray[np.int64]
     offsets: NDArray[np.int64] | None = None
     word_ids: NDArray[np.int64] | None = None
+    heads: NDArray[np.int64] | None = None
 
 
 def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options) -> Batch:
@@ -281,11 +283,14 @@ def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | 
 
 def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options) -> Encoded:
     flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
-    ids, row_offsets, offsets, word_ids = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel))
+    aligned = partial(tokenizer.encoder.encode_batch_aligned, flat, threads(options.parallel))
+    ids, row_offsets, offsets, word_ids = aligned()
+    # Only where texts are cut do rows begin within them.
+    heads = aligned(heads=True)[2].reshape(-1, 2) if tokenizer.spec.template.trim and options.strategy else None
     if firsts is not None:
         numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], np.diff(firsts))
         word_ids, row_offsets = np.repeat(numbers, np.diff(row_offsets)), row_offsets[firsts]
-    return Encoded(ids=ids, row_offsets=row_offsets, offsets=offsets.reshape(-1, 2), word_ids=word_ids)
+    return Encoded(ids, row_offsets, offsets.reshape(-1, 2), word_ids, heads)
 
 
 def _flat_words(texts: Iterable[Sequence[str]]) -> tuple[list[str], NDArray[np.int64]]:
@@ -309,6 +314,18 @@ def _gather(sources: NDArray[np.int64], columns: Sequence[NDArray[np.int64] | No
     return gathered
 
 
+def _offsets(sources: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+    """Start and end of each id of each row in its text."""
+    offsets = _gather(sources, [e.offsets for e in rows.encoded], 0)
+    heads = [e.heads for e in rows.encoded]
+    if heads[0] is not None and len(sources):
+        before = np.roll(sources, 1)
+        before[rows.row_offsets[:-1] % len(sources)] = -2
+        first = (sources >= 0) & (sources != before + 1)
+        offsets[first] = _gather(sources[first], heads, 0)
+    return offsets
+
+
 def _word_ids(tokenizer: "Coding", given: Sequence[Any], options: Options) -> list[list[int | None]]:
     """Number of the word of each id of each row; None for special tokens and padding."""
     plan = _plan(tokenizer, options._replace(return_offsets_mapping=True), len(given))
@@ -322,7 +339,7 @@ def _finish(rows: Rows, plan: Plan, *, single: bool) -> dict[str, Any]:
     """What was asked for, as lists or as tensors."""
     options, arrays = plan.options, rows.columns
     if options.return_offsets_mapping:
-        arrays["offset_mapping"] = _gather(arrays.pop("sources"), [e.offsets for e in rows.encoded], 0)
+        arrays["offset_mapping"] = _offsets(arrays.pop("sources"), rows)
     result: dict[str, Any] = {}
     if options.return_tensors is None:
         result |= {name: _lists(array, rows.row_offsets) for name, array in arrays.items()}

@@ -174,12 +174,13 @@ impl AlignedRows {
     }
 }
 
-/// Encodes all texts with their alignment.
+/// Encodes all texts with their alignment; with `heads`, offsets are trimmed as if each token were the first of a row.
 #[must_use]
-pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize) -> AlignedRows {
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], threads: usize, heads: bool) -> AlignedRows {
     let parts = map_units(texts, threads, |texts| {
         let mut part = AlignedRows::default();
-        texts.iter().for_each(|text| part.push(text.as_bytes(), encoder.encode_aligned(text)));
+        let align = |text: &str| encoder.align(text, Encoding::trimmed_as(heads));
+        texts.iter().for_each(|text| part.push(text.as_bytes(), align(text)));
         part
     });
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };

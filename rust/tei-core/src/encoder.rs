@@ -226,20 +226,25 @@ impl Encoder {
     /// Encodes `text` with byte offsets and word numbers.
     #[must_use]
     pub fn encode_aligned(&self, text: &str) -> Encoding {
+        self.align(text, Encoding::default())
+    }
+
+    /// Appends what [`Encoder::encode_aligned`] gives to an encoding that holds nothing yet.
+    #[must_use]
+    pub fn align(&self, text: &str, mut encoding: Encoding) -> Encoding {
         if self.is_lossless() {
-            return self.align_bytes(text);
+            return self.align_bytes(text, encoding);
         }
-        let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
             Part::Token(id, range, ends) => {
-                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
+                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.is_first(0));
                 encoding.push_word(&[(id, start, end)]);
             }
             Part::Word(chars) => {
                 let mut pieces = self.encode_word_aligned(chars);
                 for (i, (id, start, end)) in pieces.iter_mut().enumerate().filter(|_| self.trim.is_some()) {
                     let ends = blanks::at_ends(self.vocabulary.token(*id).chars());
-                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.ids.is_empty() && i == 0);
+                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.is_first(i));
                 }
                 encoding.push_word(&pieces);
             }

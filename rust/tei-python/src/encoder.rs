@@ -80,11 +80,8 @@ impl Encoder {
         let in_bytes = string.is_instance_of::<PyBytes>();
         Ok(py.detach(|| {
             let bytes = broken.as_ref().map_or(text.as_bytes(), |texts| texts[0]);
-            let encoding = if broken.is_some() {
-                broken::encode_aligned(&self.core, bytes)
-            } else {
-                self.core.encode_aligned(text)
-            };
+            let encoding =
+                if broken.is_some() { broken::align(&self.core, bytes, false) } else { self.core.encode_aligned(text) };
             let offsets = if in_bytes { encoding.offsets } else { span::to_chars(bytes, &encoding.offsets) };
             (encoding.ids, offsets, encoding.word_ids)
         }))
@@ -106,18 +103,22 @@ impl Encoder {
     }
 
     /// As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+    ///
+    /// heads: whether offsets are trimmed as if each id were the first of a row.
+    #[pyo3(signature = (texts, threads, *, heads=false))]
     fn encode_batch_aligned<'py>(
         &self,
         py: Python<'py>,
         texts: &Bound<'py, PyAny>,
         threads: usize,
+        heads: bool,
     ) -> PyResult<AlignedRows<'py>> {
         let read = Texts::new(texts, self.core.is_lossless())?;
         let (texts, broken) = (read.as_slice(), read.broken());
         let (rows, offsets, word_ids) = py.detach(|| {
             let all = match broken {
-                Some(texts) => broken::encode_aligned_batch(&self.core, &texts),
-                None => batch::encode_aligned_batch(&self.core, texts, threads),
+                Some(texts) => broken::encode_aligned_batch(&self.core, &texts, heads),
+                None => batch::encode_aligned_batch(&self.core, texts, threads, heads),
             };
             (all.rows.finish(), all.offsets, all.word_ids)
         });
