@@ -99,6 +99,20 @@ def test_only_declared_tokens_are_skipped(document: dict[str, Any], tmp_path: Pa
     assert tok.decode(ids, skip_special_tokens=True) == theirs.decode(ids) == "[CLS] playing [UNK] [PAD]"
 
 
+def test_special_tokens_that_count_as_words_are_refused(document: dict[str, Any], tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tokenizers.Tokenizer.from_str(json.dumps(document))
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, split_special_tokens=True)
+    backend.encode_special_tokens = True
+    for source, name in ((backend, "encode_special_tokens=True"), (fast, "split_special_tokens=True")):
+        with pytest.raises(UnsupportedError, match=name):
+            Tokenizer.from_pretrained(source)
+    (tmp_path / "tokenizer_config.json").write_text('{"split_special_tokens": true}')
+    with pytest.raises(UnsupportedError, match="split_special_tokens=True"):
+        read(document, tmp_path)
+
+
 def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes("\n".join([*TOKENS, "P", "##L\r"]).encode())
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "cls_token": {"content": "[CLS]"}}')

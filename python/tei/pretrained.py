@@ -97,6 +97,8 @@ def read_pretrained(source: Any) -> TokenizerSpec:
     """
     backend = getattr(source, "backend_tokenizer", source)
     if hasattr(backend, "to_str"):
+        name = "encode_special_tokens" if backend is source else "split_special_tokens"
+        _check_splitting(name, getattr(source, name, False), "the tokenizer")
         roles = {role: str(getattr(source, role)) for role in ROLES if getattr(source, role, None)}
         sides = {name: side for name in ("padding_side", "truncation_side") if (side := getattr(source, name, None))}
         return from_tokenizer_json(json.loads(backend.to_str()), sides, roles=roles, place="the tokenizer")
@@ -104,6 +106,13 @@ def read_pretrained(source: Any) -> TokenizerSpec:
         msg = f"cannot make a tokenizer of {type(source).__name__}: give a path, a tokenizers.Tokenizer or a fast tokenizer"
         raise UnsupportedError(msg)
     return _read_path(Path(source))
+
+
+def _check_splitting(name: str, value: Any, place: str) -> None:
+    """Refuses a tokenizer that takes special tokens in a text for ordinary words."""
+    if value:
+        msg = f"{place} has {name}={value}, but tei always finds special tokens in a text: set it to False"
+        raise UnsupportedError(msg)
 
 
 def _read_path(path: Path) -> TokenizerSpec:
@@ -117,6 +126,7 @@ def _read_path(path: Path) -> TokenizerSpec:
             raise FileFormatError(msg)
         path = found[0]
     config = _read_json(path.parent / "tokenizer_config.json", missing={})
+    _check_splitting("split_special_tokens", config.get("split_special_tokens"), str(path.parent))
     if path.suffix != ".json":
         return from_vocab_txt(path, config)
     roles = _read_json(path.parent / "special_tokens_map.json", missing={})
@@ -271,7 +281,7 @@ def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:
     decoder = {str(vocab[t.content]): t.to_dict(vocab[t.content]) for t in spec.added_tokens}
     for entry in decoder.values():
         del entry["id"]
-    defaults = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": spec.cleanup}
+    defaults = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": spec.decoding.cleanup}
     if spec.scheme.normalizer is None:
         defaults |= {
             "do_lower_case": spec.scheme.lowercase,
