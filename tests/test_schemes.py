@@ -50,25 +50,34 @@ def test_any_template_equals_that_of_tokenizers(
         assert (got.input_ids, got.token_type_ids) == (want.ids, want.type_ids)
 
 
-@given(random_tokenizers(), texts, texts, st.integers(5, 9), st.integers(0, 2), st.sampled_from(["left", "right"]))
+@given(
+    random_tokenizers(),
+    texts,
+    texts,
+    st.integers(5, 9),
+    st.integers(0, 2),
+    st.sampled_from(["left", "right"]),
+    st.booleans(),
+)
 def test_any_rows_equal_those_of_tokenizers(
-    oracle: tokenizers.Tokenizer, text: str, pair: str, length: int, stride: int, side: Any
+    oracle: tokenizers.Tokenizer, text: str, pair: str, length: int, stride: int, side: Any, special: bool
 ) -> None:
     oracle.enable_truncation(length, stride=stride, direction=side)
     tok = Tokenizer.from_pretrained(oracle)
     asked = dict.fromkeys(("truncation", "return_offsets_mapping", "return_overflowing_tokens"), True)
     for parts in ([text], [text, pair or "a"]):
         try:
-            want = oracle.encode(*parts)
+            want = oracle.encode(*parts, add_special_tokens=special)
         except BaseException as error:
             # `tokenizers` panics where a stride is too long.
             if type(error).__name__ not in ("PanicException", "Exception"):
                 raise
             continue
-        got = tok(*parts, max_length=length, stride=stride, **asked)
+        got = tok(*parts, max_length=length, stride=stride, add_special_tokens=special, **asked)
         rows = [want, *want.overflowing]
-        assert (got.input_ids, got.offset_mapping) == ([e.ids for e in rows], [e.offsets for e in rows])
-        first = tok(*parts, max_length=length, truncation=True, return_offsets_mapping=True)
+        assert (got.input_ids, got.token_type_ids) == ([e.ids for e in rows], [e.type_ids for e in rows])
+        assert got.offset_mapping == [e.offsets for e in rows]
+        first = tok(*parts, max_length=length, truncation=True, add_special_tokens=special, return_offsets_mapping=True)
         assert (first.input_ids, first.token_type_ids, first.offset_mapping) == (want.ids, want.type_ids, want.offsets)
 
 

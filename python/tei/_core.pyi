@@ -81,9 +81,9 @@ class RowPlan:
 
     Read once and used for many batches: reading takes as long as encoding a few texts.
     """
-    def __new__(cls, /, parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> RowPlan:
+    def __new__(cls, /, parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> RowPlan:
         """
-        parts: id of a special token or None, number of the text, token type.
+        parts: id of a special token or None, number of the text, token type, token type in further rows of what is cut off.
         truncation: strategy, places for text, stride, whether the rest makes rows of its own, whether ends of texts are kept.
         padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
         columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;

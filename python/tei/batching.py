@@ -162,7 +162,10 @@ class Plan:
             options=options,
             columns=options.columns,
             rows=_core.RowPlan(
-                [(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
+                [
+                    (token, part.text or 0, part.type_id, part.further(special=options.add_special_tokens))
+                    for token, part in zip(ids, parts, strict=True)
+                ],
                 truncation=None
                 if strategy is None
                 else (strategy, room, options.stride, options.return_overflowing_tokens, left),

@@ -46,11 +46,18 @@ class Part:
         token: The special token; None where a text goes.
         text: 0 for the first text, 1 for the second; None for a special token.
         type_id: The token type id of its ids.
+        uniform: Whether that holds in further rows of what is cut off, too, where the two texts have 0 and 1 otherwise;
+            as `RobertaProcessing` has it, but only with special tokens.
     """
 
     token: str | None = None
     text: int | None = None
     type_id: int = 0
+    uniform: bool = False
+
+    def further(self, *, special: bool) -> int:
+        """The token type id in further rows of what is cut off, with special tokens or without them."""
+        return self.type_id if self.text is None or (self.uniform and special) else self.text
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,8 @@ class Template:
             >>> [part.token or "AB"[part.text] for part in Template.roberta().pair]
             ['<s>', 'A', '</s>', '</s>', 'B', '</s>']
         """
-        single = (Part(token=cls_token), Part(text=0), Part(token=sep_token))
-        return cls(single, (*single, Part(token=sep_token), Part(text=1), Part(token=sep_token)), trim)
+        single = (Part(token=cls_token), Part(text=0, uniform=True), Part(token=sep_token))
+        return cls(single, (*single, Part(token=sep_token), Part(text=1, uniform=True), Part(token=sep_token)), trim)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -101,9 +108,10 @@ class Template:
         if self == Template():
             return None
         cls, sep = (part.token or "" for part in (self.single[0], self.single[-1]))
-        if self.trim is not None and self == Template.roberta(cls, sep, trim=self.trim):
+        if self == Template.roberta(cls, sep, trim=self.trim):
             ends = {name: [token, vocab[token]] for name, token in (("cls", cls), ("sep", sep))}
-            return {"type": "RobertaProcessing", **ends, "trim_offsets": True, "add_prefix_space": self.trim}
+            flags = {"trim_offsets": self.trim is not None, "add_prefix_space": bool(self.trim)}
+            return {"type": "RobertaProcessing", **ends, **flags}
         if self.trim is not None:
             trimming = {"type": "ByteLevel", "add_prefix_space": self.trim, "trim_offsets": True, "use_regex": True}
             around = replace(self, trim=None).to_dict(vocab)

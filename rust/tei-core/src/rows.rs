@@ -20,8 +20,8 @@ pub use truncation::{Strategy, Truncation};
 pub enum Part {
     /// A special token and its token type.
     Special(i64, i64),
-    /// The text of this number, 0 or 1, and the token type of its ids.
-    Text(usize, i64),
+    /// The text of this number, 0 or 1, and the token type of its ids: in the first window of the text, and in further ones.
+    Text(usize, [i64; 2]),
 }
 
 /// How rows are padded.
@@ -50,6 +50,8 @@ pub struct Layout {
 struct Window {
     sample: usize,
     texts: [Range<usize>; 2],
+    /// Whether each text is a further window, not the first.
+    further: [bool; 2],
 }
 
 /// Row offsets as an array holds them, checked to lie within `len` items and to ascend.
@@ -96,7 +98,7 @@ impl Layout {
                     let pair = (row_offsets.len() > 1).then_some(swapped);
                     truncation.cut(sample, &texts, pair, &mut windows)?;
                 }
-                _ => windows.push(Window { sample, texts }),
+                _ => windows.push(Window { sample, texts, further: [false; 2] }),
             }
         }
         let mut layout =
@@ -176,7 +178,7 @@ impl Layout {
     /// Whether all token types are 0.
     #[must_use]
     pub fn has_one_type(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Special(_, 0) | Part::Text(_, 0)))
+        self.parts.iter().all(|part| matches!(part, Part::Special(_, 0) | Part::Text(_, [0, 0])))
     }
 
     /// Token types, 0 for padding.
@@ -275,8 +277,9 @@ impl Layout {
             for part in &self.parts {
                 places = match *part {
                     Part::Special(id, kind) => put(places, 1, |places| fill(places, special(id, kind))),
-                    Part::Text(i, kind) => {
+                    Part::Text(i, kinds) => {
                         let range = window.texts[i].clone();
+                        let kind = kinds[usize::from(window.further[i])];
                         put(places, range.len(), |places| text(i, kind, range, places))
                     }
                 };

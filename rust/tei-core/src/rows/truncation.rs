@@ -53,21 +53,20 @@ impl Truncation {
     ) -> Result<()> {
         let kept = self.kept(sample, texts[0].len(), pair.map(|_| texts[1].len()))?;
         if !self.overflow {
-            rows.push(Window { sample, texts: [0, 1].map(|i| self.window(&texts[i], kept[i], 0)) });
+            let texts = [0, 1].map(|i| self.window(&texts[i], kept[i], 0));
+            rows.push(Window { sample, texts, further: [false; 2] });
             return Ok(());
         }
-        let [mut a, mut b] = [self.windows(&texts[0], kept[0])?, self.windows(&texts[1], kept[1])?];
-        let swapped = pair == Some(true);
-        if swapped {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let mut push = |a: &Range<usize>, b: &Range<usize>| {
-            let [first, second] = if swapped { [b, a] } else { [a, b] };
-            rows.push(Window { sample, texts: [first.clone(), second.clone()] });
+        let windows = [self.windows(&texts[0], kept[0])?, self.windows(&texts[1], kept[1])?];
+        let [outer, inner] = if pair == Some(true) { [1, 0] } else { [0, 1] };
+        let mut push = |a: usize, b: usize| {
+            let at = if outer == 0 { [a, b] } else { [b, a] };
+            let texts = [0, 1].map(|i| windows[i][at[i]].clone());
+            rows.push(Window { sample, texts, further: at.map(|at| at > 0) });
         };
-        push(&a[0], &b[0]);
-        a[1..].iter().for_each(|a| b.iter().for_each(|b| push(a, b)));
-        b[1..].iter().for_each(|b| push(&a[0], b));
+        push(0, 0);
+        (1..windows[outer].len()).for_each(|a| (0..windows[inner].len()).for_each(|b| push(a, b)));
+        (1..windows[inner].len()).for_each(|b| push(0, b));
         Ok(())
     }
 
