@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 BEHAVIORS = ["isolated", "removed", "contiguous", "merged_with_previous", "merged_with_next"]
 #: Letters with and without accents, marks of several classes, Hangul, ligatures, white space, signs, numbers.
@@ -56,7 +56,9 @@ def sequences(parts: st.SearchStrategy[Any], sequence: Any) -> st.SearchStrategy
 
 @st.composite
 def post_processors(draw: st.DrawFn) -> Any:
-    kind = draw(st.sampled_from([None, "Bert", "Roberta", "Template", "Sequence"]))
+    kind = draw(st.sampled_from([None, "Bert", "Roberta", "Template", "ByteLevel", "Sequence"]))
+    if kind == "ByteLevel":
+        return processors.ByteLevel(draw(st.booleans()), trim_offsets=draw(st.booleans()))
     if kind == "Bert":
         return processors.BertProcessing(ENDS[1], ENDS[0])
     if kind == "Roberta":
@@ -65,9 +67,19 @@ def post_processors(draw: st.DrawFn) -> Any:
         single = draw(st.sampled_from(["$A", "[CLS] $A [SEP]", "$A:3 [SEP]:2"]))
         pair = draw(st.sampled_from(["$A $B", "[CLS] $A [SEP] $B:1 [SEP]:1", "$B:1 [CLS]:4 $A:2", "$A [SEP] $B [SEP]"]))
         return processors.TemplateProcessing(single, pair, ENDS)
-    parts = [part for part in [draw(post_processors())] if kind and part is not None]
-    return processors.Sequence(parts) if kind else None
+    if kind is None:
+        return None
+    parts = [part for part in [draw(post_processors())] if part is not None]
+    if (
+        parts
+        and isinstance(parts[0], processors.BertProcessing | processors.TemplateProcessing)
+        and draw(st.booleans())
+    ):
+        parts.insert(0, processors.ByteLevel(draw(st.booleans()), trim_offsets=draw(st.booleans())))
+    return processors.Sequence(parts)
 
+
+word_piece_decoders = st.builds(decoders.WordPiece, st.sampled_from(["##", "@", ""]), st.booleans())
 
 added_tokens = st.builds(
     AddedToken,
@@ -83,7 +95,7 @@ added_tokens = st.builds(
 @st.composite
 def tokenizers(draw: st.DrawFn) -> Tokenizer:
     """A tokenizer of `tokenizers` whose vocabulary knows most of the characters above, alone and in some pairs."""
-    lengths = draw(st.sampled_from([3, 100]))
+    lengths = draw(st.sampled_from([0, 3, 3, 100, 100]))
     surfaces = [*CHARACTERS, *CHARACTERS.lower(), "ab", "e\u0301", "..", " a", "a ", "  ", "ĠĠ"]
     known = [s for s in dict.fromkeys(surfaces) if s != "İ"]
     tokens = dict.fromkeys(["[UNK]", "[CLS]", "[SEP]", *known, *("##" + s for s in known)])
@@ -95,6 +107,8 @@ def tokenizers(draw: st.DrawFn) -> Tokenizer:
         tokenizer.normalizer = normalizer
     if pre_tokenizer is not None:
         tokenizer.pre_tokenizer = pre_tokenizer
+    if (decoder := draw(st.none() | word_piece_decoders)) is not None:
+        tokenizer.decoder = decoder
     if (post_processor := draw(post_processors())) is not None:
         tokenizer.post_processor = post_processor
     for token in draw(st.lists(added_tokens, max_size=3, unique_by=lambda token: _matched(token, normalizer))):

@@ -1,12 +1,16 @@
 """Model inputs: arguments and results are those of transformers' fast tokenizers."""
 
+import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -142,6 +146,59 @@ def test_a_batch_travels_without_its_tokenizer(tok: Tokenizer) -> None:
     assert copied == batch
     with pytest.raises(tei.UnsupportedError, match="does not know its texts"):
         copied.word_ids()
+
+
+@pytest.mark.parametrize("side", ["padding_side", "truncation_side"])
+def test_sides_are_those_of_the_tokenizer(tok: Tokenizer, tmp_path: Path, side: str) -> None:
+    from transformers import AutoTokenizer
+
+    tok.save(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, side: "left"}))
+    theirs, ours = AutoTokenizer.from_pretrained(tmp_path), Tokenizer.from_pretrained(tmp_path)
+    texts = ["one two three four five", "one", "naïve unaffable"]
+    ours.save(tmp_path / "again")
+    others = [Tokenizer.from_pretrained(theirs), Tokenizer.load(tmp_path / "again"), ours.to_hf()]
+    for max_length in (4, 5, 8):
+        options: dict[str, Any] = {"padding": True, "truncation": True, "max_length": max_length, "stride": 1}
+        for extra in ({}, {"return_overflowing_tokens": True}, {"return_offsets_mapping": True}):
+            for pair in (None, texts[::-1]) if max_length == 8 else (None,):
+                want = dict(theirs(texts, pair, **options, **extra))
+                for tokenizer in (ours, *others):
+                    assert dict(tokenizer(texts, pair, **options, **extra)) == want
+
+
+def test_a_side_that_is_none_is_refused(tok: Tokenizer) -> None:
+    strange = Tokenizer(replace(tok.spec, config={"truncation_side": "top"}))
+    with pytest.raises(tei.FileFormatError, match="truncation_side of 'top'"):
+        strange("one", max_length=3)
+
+
+def test_rows_of_what_is_cut_off_come_in_the_order_of_the_template(tok: Tokenizer) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tok.to_hf().backend_tokenizer
+    sep = ("[SEP]", tok.sep_token_id)
+    options: dict[str, Any] = {"max_length": 3, "truncation": True, "return_overflowing_tokens": True}
+    for pair in ("$B [SEP] $A:1", "$A [SEP] $B:1"):
+        backend.post_processor = tokenizers.processors.TemplateProcessing("$A", pair, [sep])
+        want = PreTrainedTokenizerFast(tokenizer_object=backend)("one two", "three four", **options)
+        assert Tokenizer.from_pretrained(backend)("one two", "three four", **options).input_ids == want.input_ids
+
+
+def test_each_row_is_trimmed_anew() -> None:
+    vocab = {token: i for i, token in enumerate(["[UNK]", "<s>", "</s>", "a", "b", " ", " b"])}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
+    backend.add_tokens([tokenizers.AddedToken(token, normalized=False) for token in ("a", "b", " ", " b")])
+    for keep in (True, False):
+        backend.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 1), True, keep)
+        for side in ("left", "right"):
+            backend.enable_truncation(4, direction=side)
+            want = backend.encode("a b a  b b ab")
+            got = Tokenizer.from_pretrained(backend)(
+                "a b a  b b ab", max_length=4, return_overflowing_tokens=True, return_offsets_mapping=True
+            )
+            assert got.offset_mapping == [e.offsets for e in (want, *want.overflowing)]
 
 
 @pytest.mark.parametrize(

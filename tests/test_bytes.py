@@ -96,7 +96,7 @@ def test_all_bytes_come_back(tok: Tokenizer, data: bytes) -> None:
 
 @given(st.text(max_size=20), st.binary(max_size=20))
 def test_the_bytes_alone_are_a_vocabulary(text: str, data: bytes) -> None:
-    bare = Tokenizer(TokenizerSpec(tokens=tuple(_core.byte_letters()), scheme=Scheme.bytes(), cleanup=False))
+    bare = Tokenizer(TokenizerSpec(tokens=tuple(_core.byte_letters()), scheme=Scheme.bytes()))
     assert bare.encode(data).ids == list(data)
     assert bare.decode(bare.encode(text).ids) == text
 
@@ -192,7 +192,7 @@ def test_other_schemes_refuse_such_bytes(data: bytes) -> None:
 
 
 def test_offsets_cover_whole_characters(tok: Tokenizer) -> None:
-    bare = Tokenizer(TokenizerSpec(tokens=tuple(_core.byte_letters()), scheme=Scheme.bytes(), cleanup=False))
+    bare = Tokenizer(TokenizerSpec(tokens=tuple(_core.byte_letters()), scheme=Scheme.bytes()))
     assert bare.encode("aé中").offsets == [(0, 1), (1, 2), (1, 2), (2, 3), (2, 3), (2, 3)]
     assert bare.encode("é\ud800").offsets == [(0, 1), (0, 1), (1, 2), (1, 2), (1, 2)]
     assert bare.encode("é".encode() + b"\xff").offsets == [(0, 1), (1, 2), (2, 3)]
@@ -215,7 +215,7 @@ def test_special_tokens_are_found_and_left_out(tok: Tokenizer) -> None:
 def test_added_tokens_equal_those_of_tokenizers(tok: Tokenizer, normalized: bool) -> None:
     added = (AddedToken(content="don", normalized=normalized, single_word=True), AddedToken(content="é中"))
     tokens = tuple(dict.fromkeys((*(token for token in tok.tokens if token != "<a b>"), "é中", "don")))
-    other = Tokenizer(TokenizerSpec(tokens=tokens, scheme=Scheme.bytes(), added_tokens=added, cleanup=False))
+    other = Tokenizer(TokenizerSpec(tokens=tokens, scheme=Scheme.bytes(), added_tokens=added))
     oracle = _backend(other)
     for text in ["don é中 don't donut", *TEXTS, "é中é中don", " don", "don\n"]:
         want, got = oracle.encode(text), other.encode(text)

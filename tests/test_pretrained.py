@@ -10,6 +10,7 @@ import tokenizers
 from tei import FileFormatError, Tokenizer, UnsupportedError, VocabularyError
 from tei.demo import model_directory
 
+TRIMMING = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "p", "##l"]
 
 
@@ -56,6 +57,62 @@ def test_bert_processing_is_understood(document: dict[str, Any], tmp_path: Path)
     assert read(document, tmp_path)("play", "play").input_ids == [2, 5, 3, 5, 3]
 
 
+def processor_with(token: str, number: int) -> dict[str, Any]:
+    parts = [{"SpecialToken": {"id": "begin", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    special = {"begin": {"id": "begin", "ids": [number], "tokens": [token]}}
+    return {"type": "TemplateProcessing", "single": parts, "pair": parts, "special_tokens": special}
+
+
+@pytest.mark.parametrize(
+    ("processor", "match"),
+    [
+        ({"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 4]}, r"'\[CLS\]' .* id 4, .* id 2"),
+        (processor_with("[CLS]", 7), r"'\[CLS\]' .* id 7, .* id 2"),
+        (processor_with("[BOS]", 2), r"'\[BOS\]' .* its vocabulary lacks"),
+    ],
+)
+def test_special_tokens_with_other_ids_are_refused(
+    document: dict[str, Any], tmp_path: Path, processor: dict[str, Any], match: str
+) -> None:
+    document["post_processor"] = processor
+    with pytest.raises(VocabularyError, match=match):
+        read(document, tmp_path)
+
+
+@pytest.mark.parametrize("decoder", [None, {"type": "WordPiece", "prefix": "@@", "cleanup": True}])
+def test_a_decoder_stays_what_it_is(document: dict[str, Any], tmp_path: Path, decoder: Any) -> None:
+    document["decoder"] = decoder
+    tok = read(document, tmp_path)
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(document))
+    assert tok.decode([5, 6, 1]) == theirs.decode([5, 6, 1], skip_special_tokens=False) == "play ##ing [UNK]"
+    tok.save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["decoder"] == decoder
+    assert Tokenizer.load(tmp_path).decode([5, 6]) == "play ##ing"
+
+
+def test_only_declared_tokens_are_skipped(document: dict[str, Any], tmp_path: Path) -> None:
+    document["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    document["added_tokens"] = [{"id": 4, "content": "[MASK]", "special": True, **flags}]
+    tok, theirs = read(document, tmp_path), tokenizers.Tokenizer.from_str(json.dumps(document))
+    ids = [2, 5, 6, 1, 4, 0]
+    assert tok.decode(ids, skip_special_tokens=True) == theirs.decode(ids) == "[CLS] playing [UNK] [PAD]"
+
+
+def test_special_tokens_that_count_as_words_are_refused(document: dict[str, Any], tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tokenizers.Tokenizer.from_str(json.dumps(document))
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, split_special_tokens=True)
+    backend.encode_special_tokens = True
+    for source, name in ((backend, "encode_special_tokens=True"), (fast, "split_special_tokens=True")):
+        with pytest.raises(UnsupportedError, match=name):
+            Tokenizer.from_pretrained(source)
+    (tmp_path / "tokenizer_config.json").write_text('{"split_special_tokens": true}')
+    with pytest.raises(UnsupportedError, match="split_special_tokens=True"):
+        read(document, tmp_path)
+
+
 def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes("\n".join([*TOKENS, "P", "##L\r"]).encode())
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "cls_token": {"content": "[CLS]"}}')
@@ -75,9 +132,9 @@ def test_vocab_txt_follows_its_config(tmp_path: Path) -> None:
         ("pre_tokenizer", {"type": "Metaspace"}, "pre-tokenizer of kind Metaspace"),
         ("pre_tokenizer", {"type": "Punctuation", "behavior": "Odd"}, 'pre-tokenizer step "Punctuation Odd"'),
         ("decoder", {"type": "ByteLevel"}, "decoder of kind ByteLevel"),
-        ("post_processor", {"type": "ByteLevel"}, "post-processor of kind ByteLevel"),
-        ("post_processor", {"type": "Sequence", "processors": [{"type": "ByteLevel"}]}, "of kind ByteLevel"),
-        ("post_processor", {"type": "Sequence", "processors": [{}, {}]}, "kind Sequence of 2"),
+        ("post_processor", {"type": "Odd"}, "post-processor of kind Odd"),
+        ("post_processor", {"type": "Sequence", "processors": [{"type": "Odd"}]}, "of kind Odd"),
+        ("post_processor", {"type": "Sequence", "processors": [TRIMMING, TRIMMING]}, "kind Sequence of 2"),
     ],
 )
 def test_unsupported_components_are_named(

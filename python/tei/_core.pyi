@@ -26,13 +26,15 @@ class Encoder:
         rules: steps of the normalizer and of the pre-tokenizer, each its name and its arguments.
         trim: whether offsets leave out the blanks at a token's ends (not None), and whether one before the first stays.
         """
-    def decode(self, /, ids: Incomplete, skip: Incomplete, cleanup: bool) -> str:
+    def decode(self, /, ids: Incomplete, skip: Incomplete, joints: tuple[str | None, bool]) -> str:
         """
         Text of ids; `skip` marks the ids that are left out.
+
+        joints: what a token begins with that follows the one before at once, and whether blanks before punctuation are tidied.
         """
-    def decode_batch(self, /, ids: Incomplete, row_offsets: Incomplete, skip: Incomplete, cleanup: bool, threads: SupportsIndex) -> list[str]:
+    def decode_batch(self, /, ids: Incomplete, row_offsets: Incomplete, skip: Incomplete, joints: tuple[str | None, bool], threads: SupportsIndex) -> list[str]:
         """
-        Texts of rows of ids; threads: 0 chooses by the number of ids.
+        Texts of rows of ids, as `decode` gives them; threads: 0 chooses by the number of ids.
         """
     def decode_bytes(self, /, ids: Incomplete, skip: Incomplete) -> bytes:
         """
@@ -48,9 +50,11 @@ class Encoder:
 
         threads: 0 chooses by the size of the batch. limit: how many ids of each text are asked for; None: all.
         """
-    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
+    def encode_batch_aligned(self, /, texts: Any, threads: SupportsIndex, limit: SupportsIndex | None = None, *, heads: bool = False) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete]:
         """
         As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
+
+        heads: whether offsets are trimmed as if each id were the first of a row.
         """
     def revised(self, /, added: SupportsGetItem[int, str], restored: SupportsGetItem[int, SupportsIndex], retired: SupportsGetItem[int, SupportsIndex]) -> Encoder:
         """
@@ -77,10 +81,10 @@ class RowPlan:
 
     Read once and used for many batches: reading takes as long as encoding a few texts.
     """
-    def __new__(cls, /, parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> RowPlan:
+    def __new__(cls, /, parts: SupportsGetItem[int, tuple[SupportsIndex | None, SupportsIndex, SupportsIndex, SupportsIndex]], *, truncation: tuple[str, SupportsIndex, SupportsIndex, bool, bool] | None, padding: tuple[SupportsIndex | None, SupportsIndex, bool] | None, pad_id: SupportsIndex | None, columns: SupportsGetItem[int, str], wide: bool) -> RowPlan:
         """
-        parts: id of a special token or None, number of the text, token type.
-        truncation: strategy, places for text, stride, whether the rest makes rows of its own.
+        parts: id of a special token or None, number of the text, token type, token type in further rows of what is cut off.
+        truncation: strategy, places for text, stride, whether the rest makes rows of its own, whether ends of texts are kept.
         padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
         columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
         `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.

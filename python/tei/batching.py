@@ -1,9 +1,8 @@
-"""Texts → model inputs: what the arguments of `Tokenizer.__call__` mean; the rows are written by `rust/tei-core/src/rows.rs`.
+"""Texts → model inputs, by the options of a call; `rust/tei-core/src/rows.rs` writes the rows.
 
-Arguments and results follow transformers, whose users know them.
+Results follow transformers, whose users know them.
 """
 
-import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,140 +12,22 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from tei import _core
 from tei.arrays import unmasked
 from tei.encoding import Batch
 from tei.errors import EncodingError, InvalidInputError
+from tei.options import Options
 from tei.threads import threads
 
 if TYPE_CHECKING:
     from tei.coding import Coding
 
-__all__ = ["Options", "make_batch"]
+__all__ = ["make_batch"]
 
 # A program asks for a handful of kinds of rows, over and over.
 KEPT_PLANS = 64
-STRATEGIES = ("longest_first", "only_first", "only_second")
-# What no memory could hold; a length that is larger can only be a mistake.
-MOST_IDS = 1 << 48
-
-
-class Options(NamedTuple):
-    """The arguments of `Tokenizer.__call__`, see there."""
-
-    padding: bool | str
-    truncation: bool | str | None
-    max_length: int | None
-    stride: int
-    is_split_into_words: bool
-    add_special_tokens: bool
-    pad_to_multiple_of: int | None
-    padding_side: str
-    return_tensors: str | None
-    return_token_type_ids: bool
-    return_attention_mask: bool
-    return_overflowing_tokens: bool
-    return_special_tokens_mask: bool
-    return_offsets_mapping: bool
-    return_length: bool
-    dtype: DTypeLike
-    parallel: bool | None
-
-    def check_numbers(self) -> None:
-        """Looks at what must be a number of ids.
-
-        Raises:
-            InvalidInputError: If one is no integer, negative, or beyond any memory.
-        """
-        for name in ("max_length", "stride", "pad_to_multiple_of"):
-            value = getattr(self, name)
-            if value is None and name != "stride":
-                continue
-            try:
-                fits = 0 <= operator.index(value) <= MOST_IDS
-            except TypeError:
-                fits = False
-            if not fits:
-                default = "0" if name == "stride" else "None"
-                msg = f"{name} is {value!r}, must be an integer from 0 to {MOST_IDS}: give one of them, or {default}"
-                raise InvalidInputError(msg)
-
-    @property
-    def strategy(self) -> str | None:
-        """Which text is cut; None for none.
-
-        Raises:
-            InvalidInputError: If it is unknown.
-        """
-        truncation = self.truncation
-        if truncation is None:
-            # As in transformers: a length alone asks for truncation, unless rows are padded.
-            truncation = self.max_length is not None and self.padding is False
-        strategy = truncation if isinstance(truncation, str) else "longest_first" if truncation else "do_not_truncate"
-        if strategy not in (*STRATEGIES, "do_not_truncate"):
-            msg = f"truncation is {strategy!r}, must be one of {', '.join(STRATEGIES)}, do_not_truncate"
-            raise InvalidInputError(msg)
-        return None if strategy == "do_not_truncate" or self.max_length is None else strategy
-
-    def room(self, special: int) -> int:
-        """How many ids of text a row may hold beside its special tokens.
-
-        Raises:
-            InvalidInputError: If that is less than none.
-        """
-        room = (self.max_length or 0) - special
-        if room < 0:
-            msg = f"max_length leaves {room} places for text: it must be larger than the number of special tokens"
-            raise InvalidInputError(msg)
-        return room
-
-    @property
-    def pads(self) -> tuple[int | None, int, bool] | None:
-        """Least width (None: the longest row), multiple, and whether padding comes first; None for no padding.
-
-        Raises:
-            InvalidInputError: If padding or its side is unknown, or `max_length` without a length.
-        """
-        if self.padding_side not in ("right", "left"):
-            msg = f"padding_side is {self.padding_side!r}, must be 'right' or 'left'"
-            raise InvalidInputError(msg)
-        if self.padding is False or self.padding == "do_not_pad":
-            return None
-        if self.padding is not True and self.padding not in ("longest", "max_length"):
-            msg = f"padding is {self.padding!r}, must be a bool, 'longest', 'max_length' or 'do_not_pad'"
-            raise InvalidInputError(msg)
-        if self.padding == "max_length" and self.max_length is None:
-            msg = "padding='max_length' needs max_length: give it, or pad to the longest row"
-            raise InvalidInputError(msg)
-        width = self.max_length if self.padding == "max_length" else None
-        return width, self.pad_to_multiple_of or 1, self.padding_side == "left"
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether tensors are int64.
-
-        Raises:
-            InvalidInputError: If they are neither that nor int32.
-        """
-        dtype = np.dtype(self.dtype)
-        if dtype not in (np.int32, np.int64):
-            msg = f"dtype is {dtype}, must be int64 or int32"
-            raise InvalidInputError(msg)
-        return bool(dtype == np.int64)
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the arrays of the result that hold an item for each place of a row."""
-        asked = {
-            "input_ids": True,
-            "token_type_ids": self.return_token_type_ids,
-            "attention_mask": self.return_attention_mask,
-            "special_tokens_mask": self.return_special_tokens_mask,
-            "sources": self.return_offsets_mapping,
-        }
-        return [name for name, wanted in asked.items() if wanted]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +63,19 @@ class Plan:
         if options.return_tensors not in (None, "np", "pt"):
             msg = f"return_tensors is {options.return_tensors!r}, must be 'np', 'pt' or None"
             raise InvalidInputError(msg)
-        whole = strategy is None or options.return_overflowing_tokens or options.is_split_into_words
+        left = tokenizer.spec.side("truncation") == "left"
+        whole = strategy is None or options.return_overflowing_tokens or options.is_split_into_words or left
         return cls(
             options=options,
             columns=options.columns,
             rows=_core.RowPlan(
-                [(token, part.text or 0, part.type_id) for token, part in zip(ids, parts, strict=True)],
+                [
+                    (token, part.text or 0, part.type_id, part.further(special=options.add_special_tokens))
+                    for token, part in zip(ids, parts, strict=True)
+                ],
                 truncation=None
                 if strategy is None
-                else (strategy, room, options.stride, options.return_overflowing_tokens),
+                else (strategy, room, options.stride, options.return_overflowing_tokens, left),
                 padding=options.pads,
                 pad_id=tokenizer.pad_token_id,
                 columns=options.columns,
@@ -209,12 +94,14 @@ class Encoded(NamedTuple):
         row_offsets: Where each text begins, and the end, int64 `[n_texts + 1]`.
         offsets: Start and end of each id in its text (or its word, if texts are split into words), int64 `[n_ids, 2]`.
         word_ids: Number of each id's word in its text, int64 `[n_ids]`.
+        heads: The offsets of each id where it is the first of a row, if they may be others, int64 `[n_ids, 2]`.
     """
 
     ids: NDArray[np.int32]
     row_offsets: NDArray[np.int64]
     offsets: NDArray[np.int64] | None = None
     word_ids: NDArray[np.int64] | None = None
+    heads: NDArray[np.int64] | None = None
 
 
 def make_batch(tokenizer: "Coding", text: Any, text_pair: Any, options: Options) -> Batch:
@@ -333,13 +220,15 @@ def _encode_ids(tokenizer: "Coding", texts: Any, options: Options, limit: int | 
 
 def _encode_aligned(tokenizer: "Coding", texts: Any, options: Options, limit: int | None) -> Encoded:
     flat, firsts = _flat_words(texts) if options.is_split_into_words else (texts, None)
+    encode = partial(tokenizer.encoder.encode_batch_aligned, flat, threads(options.parallel), limit)
     with _words_named(firsts):
-        found = tokenizer.encoder.encode_batch_aligned(flat, threads(options.parallel), limit)
-    ids, row_offsets, offsets, word_ids = found
+        ids, row_offsets, offsets, word_ids = encode()
+    # Only where texts are cut do rows begin within them.
+    heads = encode(heads=True)[2].reshape(-1, 2) if tokenizer.spec.template.trim and options.strategy else None
     if firsts is not None:
         numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], np.diff(firsts))
         word_ids, row_offsets = np.repeat(numbers, np.diff(row_offsets)), row_offsets[firsts]
-    return Encoded(ids=ids, row_offsets=row_offsets, offsets=offsets.reshape(-1, 2), word_ids=word_ids)
+    return Encoded(ids, row_offsets, offsets.reshape(-1, 2), word_ids, heads)
 
 
 def _flat_words(texts: Iterable[Sequence[str]]) -> tuple[list[str], NDArray[np.int64]]:
@@ -377,6 +266,18 @@ def _gather(sources: NDArray[np.int64], columns: Sequence[NDArray[np.int64] | No
     return gathered
 
 
+def _offsets(sources: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
+    """Start and end of each id of each row in its text."""
+    offsets = _gather(sources, [e.offsets for e in rows.encoded], 0)
+    heads = [e.heads for e in rows.encoded]
+    if heads[0] is not None and len(sources):
+        before = np.roll(sources, 1)
+        before[rows.row_offsets[:-1] % len(sources)] = -2
+        first = (sources >= 0) & (sources != before + 1)
+        offsets[first] = _gather(sources[first], heads, 0)
+    return offsets
+
+
 def _word_ids(tokenizer: "Coding", given: Sequence[Any], options: Options) -> list[list[int | None]]:
     """Number of the word of each id of each row; None for special tokens and padding."""
     plan = _plan(tokenizer, options._replace(return_offsets_mapping=True), len(given))
@@ -390,7 +291,7 @@ def _finish(rows: Rows, plan: Plan, *, single: bool) -> dict[str, Any]:
     """What was asked for, as lists or as tensors."""
     options, arrays = plan.options, rows.columns
     if options.return_offsets_mapping:
-        arrays["offset_mapping"] = _gather(arrays.pop("sources"), [e.offsets for e in rows.encoded], 0)
+        arrays["offset_mapping"] = _offsets(arrays.pop("sources"), rows)
     result: dict[str, Any] = {}
     if options.return_tensors is None:
         result |= {name: _lists(array, rows.row_offsets) for name, array in arrays.items()}

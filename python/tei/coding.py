@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from tei import _core, batching
 from tei.arrays import as_ids, unmasked
 from tei.encoding import Batch, Encoding, Ragged
+from tei.options import Options
 from tei.threads import threads
 from tei.vocabulary import Vocabulary
 
@@ -52,7 +53,7 @@ class Coding:
 
     def __init__(self, spec: TokenizerSpec, encoder: _core.Encoder | None = None) -> None:
         self._spec = spec
-        self.plans: dict[tuple[batching.Options, int], batching.Plan] = {}
+        self.plans: dict[tuple[Options, int], batching.Plan] = {}
         self._encoder = compiled(spec) if encoder is None else encoder
 
     @property
@@ -219,7 +220,7 @@ class Coding:
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
 
         Returns:
             The text. In the bytes scheme it is the very text that was encoded; ids that stand for no text, as half a
@@ -230,16 +231,15 @@ class Coding:
         """
         if self.scheme.is_lossless:
             return _text(self.decode_bytes(ids, skip_special_tokens=skip_special_tokens))
-        return self._encoder.decode(
-            as_ids(ids, self.vocab_size), self._skipped(skip_special_tokens), self._spec.cleanup
-        )
+        ids = as_ids(ids, self.vocab_size)
+        return self._encoder.decode(ids, self._skipped(skip_special_tokens), self._spec.decoding)
 
     def decode_bytes(self, ids: ArrayLike, *, skip_special_tokens: bool = False) -> bytes:
         r"""The bytes that a row of ids stands for: in the bytes scheme, exactly those that were encoded.
 
         Args:
             ids: Integers; ids outside the vocabulary are left out.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
 
         Example:
             >>> import tei
@@ -258,7 +258,7 @@ class Coding:
 
         Args:
             rows: A [`Ragged`][tei.encoding.Ragged], an array `[n_rows, width]`, or any rows of integers.
-            skip_special_tokens: Whether special tokens are left out.
+            skip_special_tokens: Whether added tokens that are declared special are left out.
             parallel: As in `encode_batch`.
 
         Example:
@@ -274,7 +274,7 @@ class Coding:
             ids = np.concatenate([np.zeros(0, np.uint32), *parts])
             row_offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
         skip = self._skipped(skip_special_tokens)
-        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.cleanup, threads(parallel))
+        return self._encoder.decode_batch(ids, row_offsets, skip, self._spec.decoding, threads(parallel))
 
     def _skipped(self, special: bool) -> NDArray[np.bool_]:  # noqa: FBT001 -- an option passed on
         return self._special_mask if special else np.zeros(0, bool)
@@ -282,7 +282,7 @@ class Coding:
     @cached_property
     def _special_mask(self) -> NDArray[np.bool_]:
         mask = np.zeros(self.vocab_size, bool)
-        mask[[self.vocab[token] for token in self.special_tokens]] = True
+        mask[[self.vocab[token] for token in self._spec.skipped]] = True
         return mask
 
     def __call__(
@@ -297,7 +297,7 @@ class Coding:
         is_split_into_words: bool = False,
         add_special_tokens: bool = True,
         pad_to_multiple_of: int | None = None,
-        padding_side: str = "right",
+        padding_side: str | None = None,
         return_tensors: str | None = None,
         return_token_type_ids: bool = True,
         return_attention_mask: bool = True,
@@ -315,13 +315,14 @@ class Coding:
             text_pair: The second text of each pair.
             padding: `True` or `'longest'`, `'max_length'`, or `False`.
             truncation: `True` or `'longest_first'`, `'only_first'`, `'only_second'`, or `False`; None truncates if
-                `max_length` is given and rows are not padded. No more of a text is encoded than a row can hold.
+                `max_length` is given and rows are not padded. Texts are cut at the end, or, if the tokenizer was configured
+                with a `truncation_side` of `'left'`, at the beginning.
             max_length: Greatest number of ids of a row, special tokens included.
             stride: How many ids each further row of a text repeats of the one before.
             is_split_into_words: Texts are lists of words.
             add_special_tokens: Put the template's special tokens around texts.
             pad_to_multiple_of: Round the padded width up to a multiple of this.
-            padding_side: `'right'` or `'left'`.
+            padding_side: `'right'` or `'left'`; None: as the tokenizer was configured, which is `'right'` by default.
             return_tensors: `'np'`, `'pt'`, or None for lists.
             return_token_type_ids: Whether `token_type_ids` are part of the result.
             return_attention_mask: Whether `attention_mask` is part of the result.
@@ -348,7 +349,7 @@ class Coding:
             >>> [[tok.tokens[i] for i in row] for row in batch.input_ids], batch.word_ids(1)
             ([['[CLS]', 'a', 'b', '[SEP]'], ['[CLS]', 'c', '[SEP]']], [None, 2, None])
         """
-        options = batching.Options(
+        options = Options(
             padding,
             truncation,
             max_length,
@@ -356,7 +357,7 @@ class Coding:
             is_split_into_words,
             add_special_tokens,
             pad_to_multiple_of,
-            padding_side,
+            padding_side or self._spec.side("padding"),
             return_tensors,
             return_token_type_ids,
             return_attention_mask,

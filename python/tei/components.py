@@ -4,16 +4,39 @@ What has no exact equal here is refused by name, never dropped.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from tei import _core
-from tei.errors import FileFormatError, TeiError, UnsupportedError
+from tei.errors import FileFormatError, TeiError, UnsupportedError, VocabularyError
 from tei.scheme import SWITCHES, Scheme, Steps
 from tei.special_tokens import Part, Template
 
-__all__ = ["read_scheme", "read_template", "require", "section", "write_scheme"]
+__all__ = [
+    "Decoder",
+    "read_decoder",
+    "read_scheme",
+    "read_template",
+    "require",
+    "section",
+    "write_decoder",
+    "write_scheme",
+]
 
 Component = Mapping[str, Any]
+
+
+class Decoder(NamedTuple):
+    """How tokens become text.
+
+    Attributes:
+        prefix: What a token begins with that follows the one before at once; any other comes after a blank. None: all do,
+            as without a decoder.
+        cleanup: Whether blanks before punctuation are tidied.
+    """
+
+    prefix: str | None
+    cleanup: bool
 
 
 def read_scheme(document: Component, place: str) -> Scheme:
@@ -34,7 +57,7 @@ def read_scheme(document: Component, place: str) -> Scheme:
         require(repr(model.get("continuing_subword_prefix")), ["''"], "continuing_subword_prefix", place)
         return Scheme.bytes()
     require(model.get("type", "WordPiece"), ["WordPiece"], "model", place)
-    require((document.get("decoder") or {"type": "WordPiece"}).get("type"), ["WordPiece"], "decoder", place)
+    read_decoder(document.get("decoder"), place)
     normalizer = _read(document.get("normalizer"), "normalizer", place)
     pre_tokenizer = _read(document.get("pre_tokenizer"), "pre-tokenizer", place)
     switches = {}
@@ -61,6 +84,29 @@ def write_scheme(scheme: Scheme) -> dict[str, Any]:
         return {"normalizer": None, "pre_tokenizer": byte_words()}
     normalizer, pre_tokenizer = scheme.rules
     return {"normalizer": _write(normalizer, "normalizer"), "pre_tokenizer": _write(pre_tokenizer, "pre-tokenizer")}
+
+
+def read_decoder(component: Component | None, place: str) -> Decoder:
+    """How the section `decoder` of a `tokenizer.json` makes text of tokens.
+
+    Raises:
+        UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
+
+    Example:
+        >>> read_decoder(None, "the tokenizer")
+        Decoder(prefix=None, cleanup=False)
+    """
+    if component is None:
+        return Decoder(prefix=None, cleanup=False)
+    require(component.get("type"), ["WordPiece"], "decoder", place)
+    return Decoder(prefix=str(component.get("prefix", "##")), cleanup=bool(component.get("cleanup", True)))
+
+
+def write_decoder(decoder: Decoder, scheme: Scheme) -> dict[str, Any] | None:
+    """The section `decoder` of a `tokenizer.json`; that of the bytes scheme is one with it."""
+    if scheme.is_lossless:
+        return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return None if decoder.prefix is None else {"type": "WordPiece", **decoder._asdict()}
 
 
 def byte_words() -> dict[str, Any]:
@@ -177,16 +223,18 @@ def _write(steps: Steps, role: str) -> dict[str, Any] | None:
     return parts[0] if parts else None
 
 
-def read_template(processor: Component | None, place: str) -> Template:
+def read_template(processor: Component | None, vocab: Mapping[str, int], place: str) -> Template:
     """The special tokens that a post-processor puts around texts.
 
     Args:
         processor: The section `post_processor`.
+        vocab: Token → id.
         place: Name of the source, for messages.
 
     Raises:
         FileFormatError: If a field is missing.
         UnsupportedError: If it is of a kind tei cannot reproduce exactly; the message names it.
+        VocabularyError: If a special token is not in the vocabulary, or has another id there.
     """
     processor = section(processor, "post-processor", place)
     if processor is None:
@@ -194,12 +242,9 @@ def read_template(processor: Component | None, place: str) -> Template:
     kind = processor.get("type")
     require(kind, [*TEMPLATES, "Sequence"], "post-processor", place)
     try:
-        if kind != "Sequence":
-            return _typed(TEMPLATES[str(kind)](processor))
-        parts = processor["processors"]
-        if len(parts) > 1:
-            require(f"Sequence of {len(parts)}", ["Sequence of one"], "post-processor", place)
-        return read_template(parts[0] if parts else None, place)
+        if kind == "Sequence":
+            return _chain([read_template(part, vocab, place) for part in processor["processors"]], place)
+        return _checked(_typed(TEMPLATES[str(kind)](processor)), processor, vocab, place)
     except TeiError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -211,6 +256,35 @@ def _typed(template: Template) -> Template:
     for part in (*template.single, *template.pair):
         if type(part.type_id) is not int or not isinstance(part.token, str | None):
             raise TypeError(f"{part.token!r} with type_id {part.type_id!r}")
+    return template
+
+
+def _chain(templates: Sequence[Template], place: str) -> Template:
+    """Post-processors one after the other: one of bytes may trim offsets before another puts tokens around texts."""
+    telling = [template for template in templates if template != Template()]
+    if len(telling) == 2 and telling[0] == Template(trim=telling[0].trim) and telling[1].trim is None:
+        return replace(telling[1], trim=telling[0].trim)
+    if len(telling) > 1:
+        kinds = ["one", "one after ByteLevel"]
+        require(f"Sequence of {len(telling)}", [f"Sequence of {kind}" for kind in kinds], "post-processor", place)
+    return telling[0] if telling else Template()
+
+
+def _checked(template: Template, processor: Component, vocab: Mapping[str, int], place: str) -> Template:
+    """Refuses special tokens whose id is not the vocabulary's."""
+    specials = processor.get("special_tokens", {}).values()
+    given = [pair for special in specials for pair in zip(special["tokens"], special["ids"], strict=True)]
+    given += [processor[end] for end in ("cls", "sep") if end in processor]
+    for token, number in (pair for pair in given if pair[0] in template.tokens):
+        if token not in vocab:
+            msg = f"{place} puts {token!r} around texts, which its vocabulary lacks: add it, or another post-processor"
+            raise VocabularyError(msg)
+        if vocab[token] != number:
+            msg = (
+                f"{place} puts {token!r} around texts with id {number}, but its vocabulary gives it id {vocab[token]}: "
+                "correct the id in the post-processor, or the vocabulary"
+            )
+            raise VocabularyError(msg)
     return template
 
 
@@ -227,13 +301,13 @@ def _parts(part: Component, specials: Component) -> Sequence[Part]:
     return [Part(token=token, type_id=special["type_id"]) for token in specials[special["id"]]["tokens"]]
 
 
-def _roberta(processor: Component) -> Template:
-    trim = bool(processor["add_prefix_space"]) if processor["trim_offsets"] else None
-    return Template.roberta(processor["cls"][0], processor["sep"][0], trim=trim)
+def _trim(processor: Component) -> bool | None:
+    return bool(processor["add_prefix_space"]) if processor["trim_offsets"] else None
 
 
 TEMPLATES: dict[str, Callable[[Component], Template]] = {
     "BertProcessing": lambda processor: Template.bert(processor["cls"][0], processor["sep"][0]),
-    "RobertaProcessing": _roberta,
+    "ByteLevel": lambda processor: Template(trim=_trim(processor)),
+    "RobertaProcessing": lambda p: Template.roberta(p["cls"][0], p["sep"][0], trim=_trim(p)),
     "TemplateProcessing": _template,
 }

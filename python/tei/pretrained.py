@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tei.components import read_scheme, read_template, section, write_scheme
+from tei import _core
+from tei.components import Decoder, read_decoder, read_scheme, read_template, section, write_decoder, write_scheme
 from tei.errors import FileFormatError, UnsupportedError, VocabularyError
 from tei.scheme import Scheme
 from tei.special_tokens import ROLES, AddedToken, Template
@@ -36,7 +37,7 @@ class TokenizerSpec:
         added_tokens: Tokens matched in the text itself.
         template: What is put around texts.
         roles: Special tokens by role, as `{"pad_token": "[PAD]"}`.
-        cleanup: Whether decoding tidies blanks before punctuation.
+        decoder: How ids become text; None: as the scheme's tokens go together.
         extras: The `truncation` and `padding` sections of `tokenizer.json`, kept as they were.
         config: `tokenizer_config.json`, kept as it was.
     """
@@ -46,9 +47,40 @@ class TokenizerSpec:
     added_tokens: tuple[AddedToken, ...] = ()
     template: Template = field(default_factory=Template)
     roles: Mapping[str, str] = field(default_factory=dict)
-    cleanup: bool = True
+    decoder: Decoder | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def decoding(self) -> Decoder:
+        """How ids become text, whether that is given or the scheme's own."""
+        lossless = self.scheme.is_lossless
+        return self.decoder or Decoder(prefix=self.scheme.continuation_prefix, cleanup=not lossless)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Tokens that decoding leaves out with `skip_special_tokens`: those that are shown as a special one is written."""
+        special = {token.content for token in self.added_tokens if token.special}
+        shown = {t.content: _core.normalize(t.content, self.scheme.rules) for t in self.added_tokens if t.normalized}
+        return [t.content for t in self.added_tokens if shown.get(t.content, t.content) in special]
+
+    def side(self, of: str) -> str:
+        """Which side of rows is for `padding`, or for `truncation`: as configured, else `right`.
+
+        Raises:
+            FileFormatError: If it is configured to be something else.
+
+        Example:
+            >>> spec = TokenizerSpec(tokens=("[UNK]",), config={"padding_side": "left"})
+            >>> spec.side("padding"), spec.side("truncation")
+            ('left', 'right')
+        """
+        section = self.extras.get(of) or {}
+        side = str(self.config.get(f"{of}_side") or section.get("direction") or "right").lower()
+        if side not in ("right", "left"):
+            msg = f"the tokenizer's configuration has a {of}_side of {side!r}, must be 'right' or 'left': correct it"
+            raise FileFormatError(msg)
+        return side
 
 
 def read_pretrained(source: Any) -> TokenizerSpec:
@@ -65,12 +97,22 @@ def read_pretrained(source: Any) -> TokenizerSpec:
     """
     backend = getattr(source, "backend_tokenizer", source)
     if hasattr(backend, "to_str"):
+        name = "encode_special_tokens" if backend is source else "split_special_tokens"
+        _check_splitting(name, getattr(source, name, False), "the tokenizer")
         roles = {role: str(getattr(source, role)) for role in ROLES if getattr(source, role, None)}
-        return from_tokenizer_json(json.loads(backend.to_str()), {}, roles=roles, place="the tokenizer")
+        sides = {name: side for name in ("padding_side", "truncation_side") if (side := getattr(source, name, None))}
+        return from_tokenizer_json(json.loads(backend.to_str()), sides, roles=roles, place="the tokenizer")
     if not isinstance(source, str | Path):
         msg = f"cannot make a tokenizer of {type(source).__name__}: give a path, a tokenizers.Tokenizer or a fast tokenizer"
         raise UnsupportedError(msg)
     return _read_path(Path(source))
+
+
+def _check_splitting(name: str, value: Any, place: str) -> None:
+    """Refuses a tokenizer that takes special tokens in a text for ordinary words."""
+    if value:
+        msg = f"{place} has {name}={value}, but tei always finds special tokens in a text: set it to False"
+        raise UnsupportedError(msg)
 
 
 def _read_path(path: Path) -> TokenizerSpec:
@@ -84,6 +126,7 @@ def _read_path(path: Path) -> TokenizerSpec:
             raise FileFormatError(msg)
         path = found[0]
     config = _read_json(path.parent / "tokenizer_config.json", missing={})
+    _check_splitting("split_special_tokens", config.get("split_special_tokens"), str(path.parent))
     if path.suffix != ".json":
         return from_vocab_txt(path, config)
     roles = _read_json(path.parent / "special_tokens_map.json", missing={})
@@ -153,7 +196,7 @@ def from_tokenizer_json(
     Raises:
         FileFormatError: If a section is missing.
         UnsupportedError: If a component is of a kind tei cannot reproduce exactly; the message names it.
-        VocabularyError: If ids have holes.
+        VocabularyError: If ids have holes, or a post-processor has others.
     """
     model = document.get("model")
     if not isinstance(model, dict) or not isinstance(document.get("added_tokens", []), list):
@@ -166,10 +209,7 @@ def from_tokenizer_json(
         raise FileFormatError(msg)
     added = [_checked(token, i, place) for i, token in enumerate(document.get("added_tokens", []))]
     tokens = _dense(model["vocab"], {token["content"]: token["id"] for token in added}, place)
-    template = read_template(document.get("post_processor"), place)
-    if strange := [token for token in template.tokens if token not in set(tokens)]:
-        msg = f"{place} puts {strange} around texts, which its vocabulary lacks: add them, or another post-processor"
-        raise VocabularyError(msg)
+    template = read_template(document.get("post_processor"), {token: i for i, token in enumerate(tokens)}, place)
     declared = {
         **{role: config.get(role) for role in ROLES},
         **{role: roles.get(role) for role in ROLES if role in roles},
@@ -183,7 +223,7 @@ def from_tokenizer_json(
         added_tokens=tuple(_added_token(token, model["vocab"]) for token in added),
         template=template,
         roles={**known, **found, **({"unk_token": scheme.unknown_token} if scheme.unknown_token else {})},
-        cleanup=not scheme.is_lossless and bool((document.get("decoder") or {}).get("cleanup", True)),
+        decoder=None if scheme.is_lossless else read_decoder(document.get("decoder"), place),
         extras={name: document[name] for name in ("truncation", "padding") if document.get(name)},
         config=config,
     )
@@ -258,7 +298,7 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
         "added_tokens": sorted((t.to_dict(vocab[t.content]) for t in spec.added_tokens), key=lambda t: int(t["id"])),
         **write_scheme(scheme),
         "post_processor": spec.template.to_dict(vocab),
-        "decoder": _decoder(spec),
+        "decoder": write_decoder(spec.decoding, scheme),
         "model": {
             "type": "WordPiece",
             "unk_token": scheme.unknown_token,
@@ -269,19 +309,13 @@ def to_tokenizer_json(spec: TokenizerSpec) -> dict[str, Any]:
     }
 
 
-def _decoder(spec: TokenizerSpec) -> dict[str, Any]:
-    if spec.scheme.is_lossless:
-        return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "WordPiece", "prefix": spec.scheme.continuation_prefix, "cleanup": spec.cleanup}
-
-
 def to_tokenizer_config(spec: TokenizerSpec) -> dict[str, Any]:
     """The spec as the content of a `tokenizer_config.json`: what was read, with ids brought up to date."""
     vocab = {token: i for i, token in enumerate(spec.tokens)}
     decoder = {str(vocab[t.content]): t.to_dict(vocab[t.content]) for t in spec.added_tokens}
     for entry in decoder.values():
         del entry["id"]
-    defaults = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": spec.cleanup}
+    defaults = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": spec.decoding.cleanup}
     if spec.scheme.normalizer is None:
         defaults |= {
             "do_lower_case": spec.scheme.lowercase,

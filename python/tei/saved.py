@@ -83,9 +83,9 @@ def to_transformers(spec: TokenizerSpec) -> Any:
         json.dumps(to_tokenizer_json(replace(spec, extras={})))
     )
     fast = importlib.import_module("transformers").PreTrainedTokenizerFast
-    options = {
-        name: value for name in ("model_max_length", "padding_side") if (value := spec.config.get(name)) is not None
-    }
+    options = {f"{of}_side": spec.side(of) for of in ("padding", "truncation")}
+    if (length := spec.config.get("model_max_length")) is not None:
+        options["model_max_length"] = length
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
     return fast(tokenizer_object=backend, model_input_names=inputs, **spec.roles, **options)
 

@@ -62,8 +62,8 @@ class Scheme:
     pre_tokenizer: Steps | None = None
 
     def __post_init__(self) -> None:
-        if self.max_word_chars < 1:
-            msg = f"max_word_chars is {self.max_word_chars}, must be at least 1"
+        if self.max_word_chars < 0:
+            msg = f"max_word_chars is {self.max_word_chars}, must be at least 0"
             raise InvalidInputError(msg)
         fixed: dict[str, Any] = {name: _frozen(getattr(self, name), name) for name in ("normalizer", "pre_tokenizer")}
         if self.normalizer is not None:

@@ -1,7 +1,7 @@
 """Tokens that stand for something other than text, and where they go around it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 __all__ = ["ROLES", "AddedToken", "Part", "Template"]
@@ -46,11 +46,18 @@ class Part:
         token: The special token; None where a text goes.
         text: 0 for the first text, 1 for the second; None for a special token.
         type_id: The token type id of its ids.
+        uniform: Whether that holds in further rows of what is cut off, too, where the two texts have 0 and 1 otherwise;
+            as `RobertaProcessing` has it, but only with special tokens.
     """
 
     token: str | None = None
     text: int | None = None
     type_id: int = 0
+    uniform: bool = False
+
+    def further(self, *, special: bool) -> int:
+        """The token type id in further rows of what is cut off, with special tokens or without them."""
+        return self.type_id if self.text is None or (self.uniform and special) else self.text
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Template:
         single: Parts around one text.
         pair: Parts around two.
         trim: Whether offsets leave out the blanks at the ends of a token: None for no, and if they do, whether a blank
-            before the first token stays in; as `RobertaProcessing` does with `trim_offsets` and `add_prefix_space`.
+            before the first token stays in; as `RobertaProcessing` and `ByteLevel` do with `trim_offsets` and
+            `add_prefix_space`.
     """
 
     single: tuple[Part, ...] = (Part(text=0),)
@@ -87,8 +95,8 @@ class Template:
             >>> [part.token or "AB"[part.text] for part in Template.roberta().pair]
             ['<s>', 'A', '</s>', '</s>', 'B', '</s>']
         """
-        single = (Part(token=cls_token), Part(text=0), Part(token=sep_token))
-        return cls(single, (*single, Part(token=sep_token), Part(text=1), Part(token=sep_token)), trim)
+        single = (Part(token=cls_token), Part(text=0, uniform=True), Part(token=sep_token))
+        return cls(single, (*single, Part(token=sep_token), Part(text=1, uniform=True), Part(token=sep_token)), trim)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -99,14 +107,15 @@ class Template:
         """As `tokenizer.json` writes it."""
         if self == Template():
             return None
+        cls, sep = (part.token or "" for part in (self.single[0], self.single[-1]))
+        if self == Template.roberta(cls, sep, trim=self.trim):
+            ends = {name: [token, vocab[token]] for name, token in (("cls", cls), ("sep", sep))}
+            flags = {"trim_offsets": self.trim is not None, "add_prefix_space": bool(self.trim)}
+            return {"type": "RobertaProcessing", **ends, **flags}
         if self.trim is not None:
-            ends = {"cls": self.single[0].token, "sep": self.single[-1].token}
-            return {
-                "type": "RobertaProcessing",
-                **{name: [token, vocab[token]] for name, token in ends.items() if token},
-                "trim_offsets": True,
-                "add_prefix_space": self.trim,
-            }
+            trimming = {"type": "ByteLevel", "add_prefix_space": self.trim, "trim_offsets": True, "use_regex": True}
+            around = replace(self, trim=None).to_dict(vocab)
+            return {"type": "Sequence", "processors": [trimming, around]} if around else trimming
         special = {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in self.tokens}
         parts = {name: [_part_to_dict(part) for part in getattr(self, name)] for name in ("single", "pair")}
         return {"type": "TemplateProcessing", **parts, "special_tokens": special}

@@ -193,7 +193,6 @@ def _spec(tokens: tuple[str, ...], scheme: Scheme, special: Sequence[str], roles
         tokens=tokens,
         scheme=scheme,
         added_tokens=tuple(AddedToken(content=token) for token in special),
-        cleanup=not scheme.is_lossless,
         template=Template.bert(roles["cls_token"], roles["sep_token"]) if framed else Template(),
         roles=roles,
     )

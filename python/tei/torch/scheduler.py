@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from tei import _core
+from tei.coding import Coding
 from tei.counts import WordCounts
 from tei.errors import InvalidInputError, MismatchError, TeiError
 from tei.plan import ResizePlan
@@ -304,7 +306,10 @@ class VocabularyScheduler:
     def _decoded(self, batch: Mapping[str, Any]) -> list[str]:
         ids: Tensor = batch["input_ids"]
         self._check(batch, ids)
-        return self._run.decode_batch(ids.cpu().numpy(), skip_special_tokens=True)
+        special = [self._run.vocab[token] for token in self._run.special_tokens]
+        # Words are counted, so pieces are joined even where the tokenizer's own decoder does not.
+        joined = Coding(replace(self._run.spec, decoder=None), self._run.encoder)
+        return joined.decode_batch(ids.masked_fill(torch.isin(ids, ids.new_tensor(special)), -1).cpu().numpy())
 
     def _check(self, batch: Mapping[str, Any], ids: Tensor) -> None:
         version = getattr(batch, "version", self._version)

@@ -53,6 +53,8 @@ pub struct AddedTokens {
     needed: Option<u8>,
     /// Whether a token holds white space or swallows some.
     takes_blanks: bool,
+    /// Tokens that are not what their content says once it is normalized, by id.
+    normal_forms: Vec<(TokenId, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,11 +78,15 @@ impl AddedTokens {
             |token: &AddedToken| token.lstrip || token.rstrip || token.content.contains(char::is_whitespace);
         let takes_blanks = tokens.iter().any(takes_blanks);
         let (late, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
+        let contents: Vec<_> = late.iter().map(|token| token.content.clone()).collect();
         let late: Vec<_> = late.into_iter().map(|token| normalize(token, rules)).collect();
+        let changed = late.iter().zip(contents).filter(|(token, content)| token.content != *content);
+        let mut normal_forms: Vec<_> = changed.map(|(token, _)| (token.id, token.content.clone())).collect();
+        normal_forms.sort_unstable();
         let evidence = Evidence::new(&late, rules);
         let (raw, normalized) = (Matcher::new(raw)?, Matcher::new(late)?);
         let needed = raw.as_ref().and_then(|raw| raw.first).filter(|_| normalized.is_none());
-        Ok(Self { raw, normalized, evidence, needed, takes_blanks })
+        Ok(Self { raw, normalized, evidence, needed, takes_blanks, normal_forms })
     }
 
     /// Whether a token neither holds white space nor swallows any, so that it never reaches from one word to the next.
@@ -97,6 +103,13 @@ impl AddedTokens {
     /// Splits normalized text at the tokens that are looked for there.
     pub fn split_normalized(&self, text: &str, segment: impl FnMut(Segment)) {
         split(self.normalized.as_ref(), text, segment);
+    }
+
+    /// What the normalized text holds in place of a token's content, if that is something else.
+    #[must_use]
+    pub fn normal_form(&self, id: TokenId) -> Option<&str> {
+        let place = self.normal_forms.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.normal_forms[place].1)
     }
 
     /// Whether `text` holds a token, or may once it is normalized; false is certain.

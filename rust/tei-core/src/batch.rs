@@ -191,13 +191,20 @@ impl AlignedRows {
     }
 }
 
-/// Encodes all texts, or the first `limit` ids of each, with their alignment.
+/// Encodes all texts, or the first `limit` ids of each, with their alignment; with `heads`, offsets are trimmed as if each token
+/// were the first of a row.
 #[must_use]
-pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&str], limit: usize, threads: usize) -> AlignedRows {
+pub fn encode_aligned_batch(
+    encoder: &Encoder,
+    texts: &[&str],
+    limit: usize,
+    threads: usize,
+    heads: bool,
+) -> AlignedRows {
     let parts = map_units(texts, threads, |texts| {
         let mut part = AlignedRows::default();
-        let aligned = |text: &str| encoder.encode_aligned_up_to(text, limit);
-        texts.iter().for_each(|text| part.push(text.as_bytes(), aligned(text), limit));
+        let align = |text: &str| encoder.align_up_to(text, limit, heads);
+        texts.iter().for_each(|text| part.push(text.as_bytes(), align(text), limit));
         part
     });
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };

@@ -25,12 +25,12 @@ pub fn encode_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize, threads: u
     rows
 }
 
-/// Encodes a byte string with byte offsets and word numbers.
+/// Encodes a byte string with byte offsets and word numbers; `heads` as in [`batch::encode_aligned_batch`].
 #[must_use]
-pub fn encode_aligned(encoder: &Encoder, text: &[u8]) -> Encoding {
+pub fn align(encoder: &Encoder, text: &[u8], heads: bool) -> Encoding {
     let (mut encoding, mut at) = (Encoding::default(), 0);
     for chunk in text.utf8_chunks() {
-        encoding.append(&encoder.encode_aligned(chunk.valid()), at);
+        encoding.append(&encoder.align(chunk.valid(), Encoding::trimmed_as(heads)), at);
         at += chunk.valid().len();
         for id in singles(encoder, chunk.invalid()) {
             encoding.push_word(&[(id, at, at + 1)]);
@@ -42,9 +42,9 @@ pub fn encode_aligned(encoder: &Encoder, text: &[u8]) -> Encoding {
 
 /// Encodes all byte strings with their alignment, in characters.
 #[must_use]
-pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize) -> AlignedRows {
+pub fn encode_aligned_batch(encoder: &Encoder, texts: &[&[u8]], limit: usize, heads: bool) -> AlignedRows {
     let mut all = AlignedRows { rows: Rows::empty(), ..AlignedRows::default() };
-    texts.iter().for_each(|text| all.push(text, encode_aligned(encoder, text), limit));
+    texts.iter().for_each(|text| all.push(text, align(encoder, text, heads), limit));
     all
 }
 

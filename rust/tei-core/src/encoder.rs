@@ -98,6 +98,12 @@ impl Encoder {
         &self.vocabulary
     }
 
+    /// How decoding shows the token of an id, if there is one.
+    #[must_use]
+    pub fn shown(&self, id: TokenId) -> Option<&str> {
+        self.added.normal_form(id).or_else(|| self.vocabulary.get(id))
+    }
+
     /// The trie over the vocabulary as counted words spell it.
     #[must_use]
     pub fn trie(&self) -> &Trie {
@@ -175,7 +181,7 @@ impl Encoder {
     fn encode_marked(&self, text: &str, scratch: &mut Scratch, emit: &mut Emit<'_>) {
         let row = emit.row;
         if self.added.may_match_normalized(text) {
-            emit.ids.extend(self.encode_aligned_up_to(text, emit.limit).ids);
+            emit.ids.extend(self.align_up_to(text, emit.limit, false).ids);
         } else {
             let texts = emit.ends.len();
             self.added.split_raw(text, |segment| match segment {
@@ -219,20 +225,25 @@ impl Encoder {
     /// Encodes `text` with byte offsets and word numbers.
     #[must_use]
     pub fn encode_aligned(&self, text: &str) -> Encoding {
+        self.align(text, Encoding::default())
+    }
+
+    /// Appends what [`Encoder::encode_aligned`] gives to an encoding that holds nothing yet.
+    #[must_use]
+    pub fn align(&self, text: &str, mut encoding: Encoding) -> Encoding {
         if self.is_lossless() {
-            return self.align_bytes(text);
+            return self.align_bytes(text, encoding);
         }
-        let mut encoding = Encoding::default();
         self.visit_exactly(text, |part| match part {
             Part::Token(id, range, ends) => {
-                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
+                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.is_first(0));
                 encoding.push_word(&[(id, start, end)]);
             }
             Part::Word(chars) => {
                 let mut pieces = self.encode_word_aligned(chars);
                 for (i, (id, start, end)) in pieces.iter_mut().enumerate().filter(|_| self.trim.is_some()) {
                     let ends = blanks::at_ends(self.vocabulary.token(*id).chars());
-                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.ids.is_empty() && i == 0);
+                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.is_first(i));
                 }
                 encoding.push_word(&pieces);
             }
@@ -240,18 +251,18 @@ impl Encoder {
         encoding
     }
 
-    /// The same of a text's beginning, of at least `limit` ids if the text has so many.
+    /// The same of a text's beginning, of at least `limit` ids if the text has so many; `heads` as of [`Encoding::trimmed_as`].
     #[must_use]
-    pub fn encode_aligned_up_to(&self, text: &str, limit: usize) -> Encoding {
+    pub fn align_up_to(&self, text: &str, limit: usize, heads: bool) -> Encoding {
         let mut from = limit.saturating_mul(BYTES_A_TOKEN);
         while let Some(end) = self.rules.cut(text, from).filter(|_| self.added.is_within_words()) {
-            let encoding = self.encode_aligned(&text[..end]);
+            let encoding = self.align(&text[..end], Encoding::trimmed_as(heads));
             if encoding.ids.len() >= limit {
                 return encoding;
             }
             from = end.saturating_mul(4);
         }
-        self.encode_aligned(text)
+        self.align(text, Encoding::trimmed_as(heads))
     }
 
     /// What [`Encoder::trimmed`] asks of a token; tokens that overlap in long white space take a square of time to look at.

@@ -11,9 +11,23 @@ pub struct Encoding {
     /// Number of the word each token belongs to; an added token is a word of its own.
     pub word_ids: Vec<u32>,
     words: u32,
+    /// Whether offsets are trimmed as if each token were the first of a row.
+    heads: bool,
 }
 
 impl Encoding {
+    /// An encoding to come, whose offsets are trimmed as if each token were the first of a row, or only the first one is.
+    #[must_use]
+    pub fn trimmed_as(heads: bool) -> Self {
+        Self { heads, ..Self::default() }
+    }
+
+    /// Whether offsets of the token that comes after so many others are trimmed as those of a row's first one.
+    #[must_use]
+    pub fn is_first(&self, after: usize) -> bool {
+        self.heads || (self.ids.is_empty() && after == 0)
+    }
+
     /// Appends all of an encoding of a later part of the text, which begins at byte `at`.
     pub fn append(&mut self, part: &Self, at: usize) {
         self.ids.extend_from_slice(&part.ids);

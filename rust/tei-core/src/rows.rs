@@ -2,6 +2,8 @@
 //!
 //! The rules, which text of a pair is cut, how windows overlap and in which order they come, are those of Hugging Face
 //! `tokenizers`. A [`Layout`] says where everything goes; its columns are then written once, from the first place to the last.
+mod truncation;
+
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -11,49 +13,15 @@ use crate::helpers::{self, lock};
 use crate::parallel::{SHARES, thread_count};
 use crate::{Error, Result};
 
+pub use truncation::{Strategy, Truncation};
+
 /// One part of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A special token and its token type.
     Special(i64, i64),
-    /// The text of this number, 0 or 1, and the token type of its ids.
-    Text(usize, i64),
-}
-
-/// Which text of a pair is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// The longer one down to the shorter one, then both.
-    LongestFirst,
-    /// The first.
-    OnlyFirst,
-    /// The second.
-    OnlySecond,
-}
-
-impl Strategy {
-    /// As users write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LongestFirst => "longest_first",
-            Self::OnlyFirst => "only_first",
-            Self::OnlySecond => "only_second",
-        }
-    }
-}
-
-/// How rows are cut.
-#[derive(Clone, Copy, Debug)]
-pub struct Truncation {
-    /// Which text is cut.
-    pub strategy: Strategy,
-    /// How many ids of text a row may hold.
-    pub room: usize,
-    /// How many ids each window of a text has in common with the one before it.
-    pub stride: usize,
-    /// Whether what is cut off makes rows of its own.
-    pub overflow: bool,
+    /// The text of this number, 0 or 1, and the token type of its ids: in the first window of the text, and in further ones.
+    Text(usize, [i64; 2]),
 }
 
 /// How rows are padded.
@@ -82,6 +50,8 @@ pub struct Layout {
 struct Window {
     sample: usize,
     texts: [Range<usize>; 2],
+    /// Whether each text is a further window, not the first.
+    further: [bool; 2],
 }
 
 /// So many items, of 8 bytes at most, a column may have.
@@ -103,15 +73,18 @@ impl Layout {
         padding: Option<Padding>,
     ) -> Result<Self> {
         let count = row_offsets.first().map_or(0, |offsets| offsets.len().saturating_sub(1));
+        let swapped =
+            parts.iter().find(|part| matches!(part, Part::Text(..))).is_some_and(|p| matches!(p, Part::Text(1, _)));
         let mut windows = Vec::with_capacity(count);
         for sample in 0..count {
             let range = |offsets: &Vec<usize>| offsets[sample]..offsets[sample + 1];
             let texts = [row_offsets.first().map_or(0..0, range), row_offsets.get(1).map_or(0..0, range)];
             match truncation {
                 Some(truncation) if texts[0].len() + texts[1].len() > truncation.room => {
-                    truncation.cut(sample, &texts, row_offsets.len() > 1, &mut windows)?;
+                    let pair = (row_offsets.len() > 1).then_some(swapped);
+                    truncation.cut(sample, &texts, pair, &mut windows)?;
                 }
-                _ => windows.push(Window { sample, texts }),
+                _ => windows.push(Window { sample, texts, further: [false; 2] }),
             }
         }
         let mut layout =
@@ -196,7 +169,7 @@ impl Layout {
     /// Whether all token types are 0.
     #[must_use]
     pub fn has_one_type(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Special(_, 0) | Part::Text(_, 0)))
+        self.parts.iter().all(|part| matches!(part, Part::Special(_, 0) | Part::Text(_, [0, 0])))
     }
 
     /// Token types, 0 for padding.
@@ -304,8 +277,9 @@ impl Layout {
             for part in &self.parts {
                 places = match *part {
                     Part::Special(id, kind) => put(places, 1, |places| fill(places, special(id, kind))),
-                    Part::Text(i, kind) => {
+                    Part::Text(i, kinds) => {
                         let range = window.texts[i].clone();
+                        let kind = kinds[usize::from(window.further[i])];
                         put(places, range.len(), |places| text(i, kind, range, places))
                     }
                 };
@@ -328,63 +302,4 @@ fn put<T>(
     let (first, rest) = places.split_at_mut(count);
     fill(first);
     rest
-}
-
-impl Truncation {
-    /// Appends the rows that one text or pair makes which does not fit.
-    fn cut(&self, sample: usize, texts: &[Range<usize>; 2], pair: bool, windows: &mut Vec<Window>) -> Result<()> {
-        let kept = self.kept(sample, texts[0].len(), pair.then(|| texts[1].len()))?;
-        if !self.overflow {
-            let texts = [0, 1].map(|i| texts[i].start..texts[i].start + kept[i].min(texts[i].len()));
-            windows.push(Window { sample, texts });
-            return Ok(());
-        }
-        let [a, b] = [self.windows(&texts[0], kept[0])?, self.windows(&texts[1], kept[1])?];
-        let mut push =
-            |a: &Range<usize>, b: &Range<usize>| windows.push(Window { sample, texts: [a.clone(), b.clone()] });
-        push(&a[0], &b[0]);
-        a[1..].iter().for_each(|a| b.iter().for_each(|b| push(a, b)));
-        b[1..].iter().for_each(|b| push(&a[0], b));
-        Ok(())
-    }
-
-    /// How many ids of each text a row keeps.
-    fn kept(&self, sample: usize, first: usize, second: Option<usize>) -> Result<[usize; 2]> {
-        let left = |other: usize| {
-            let kept = self.room.saturating_sub(other);
-            let nothing = Error::NothingLeft { row: sample, room: self.room, strategy: self.strategy.name() };
-            if kept == 0 { Err(nothing) } else { Ok(kept) }
-        };
-        match (self.strategy, second) {
-            _ if self.room == 0 => Ok([0, 0]),
-            (Strategy::OnlySecond, None) => Err(Error::NoSecondText { row: sample, room: self.room }),
-            (_, None) => Ok([self.room, 0]),
-            (Strategy::LongestFirst, Some(second)) => Ok(longest_first(first, second, self.room)),
-            (Strategy::OnlyFirst, Some(second)) => Ok([left(second)?, second]),
-            (Strategy::OnlySecond, Some(_)) => Ok([first, left(first)?]),
-        }
-    }
-
-    fn windows(&self, text: &Range<usize>, kept: usize) -> Result<Vec<Range<usize>>> {
-        if kept >= text.len() {
-            return Ok(vec![text.clone()]);
-        }
-        if kept == 0 {
-            return Ok(vec![text.start..text.start, text.clone()]);
-        }
-        if self.stride >= kept {
-            return Err(Error::StrideTooLong { stride: self.stride, kept });
-        }
-        let count = 1 + (text.len() - kept).div_ceil(kept - self.stride);
-        let starts = (0..count).map(|i| text.start + i * (kept - self.stride));
-        Ok(starts.map(|start| start..(start + kept).min(text.end)).collect())
-    }
-}
-
-/// Cuts the longer text down to the shorter one, then both.
-fn longest_first(first: usize, second: usize, room: usize) -> [usize; 2] {
-    let short = first.min(second);
-    let long = if short > room { short } else { short.max(room - short) };
-    let (short, long) = if short + long > room { (room / 2, room / 2 + room % 2) } else { (short, long) };
-    if first > second { [long, short] } else { [short, long] }
 }

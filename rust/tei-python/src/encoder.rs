@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use tei_core::added_tokens::AddedToken;
 use tei_core::batch::checked_offsets;
+use tei_core::decoder::Joints;
 use tei_core::encoder::Encoder as Core;
 use tei_core::rules::Rules;
 use tei_core::vocabulary::Vocabulary;
@@ -81,11 +82,8 @@ impl Encoder {
         let in_bytes = string.is_instance_of::<PyBytes>();
         Ok(py.detach(|| {
             let bytes = broken.as_ref().map_or(text.as_bytes(), |texts| texts[0]);
-            let encoding = if broken.is_some() {
-                broken::encode_aligned(&self.core, bytes)
-            } else {
-                self.core.encode_aligned(text)
-            };
+            let encoding =
+                if broken.is_some() { broken::align(&self.core, bytes, false) } else { self.core.encode_aligned(text) };
             let offsets = if in_bytes { encoding.offsets } else { span::to_chars(bytes, &encoding.offsets) };
             (encoding.ids, offsets, encoding.word_ids)
         }))
@@ -107,20 +105,23 @@ impl Encoder {
     }
 
     /// As `encode_batch`, and for each id its start and end in characters, one pair after the other, and its word's number.
-    #[pyo3(signature = (texts, threads, limit=None))]
+    ///
+    /// heads: whether offsets are trimmed as if each id were the first of a row.
+    #[pyo3(signature = (texts, threads, limit=None, *, heads=false))]
     fn encode_batch_aligned<'py>(
         &self,
         py: Python<'py>,
         texts: &Bound<'py, PyAny>,
         threads: usize,
         limit: Option<usize>,
+        heads: bool,
     ) -> PyResult<AlignedRows<'py>> {
         let read = Texts::new(texts, self.core.is_lossless())?;
         let (texts, broken, limit) = (read.as_slice(), read.broken(), limit.unwrap_or(usize::MAX));
         let (rows, offsets, word_ids) = py.detach(|| {
             let all = match broken {
-                Some(texts) => broken::encode_aligned_batch(&self.core, &texts, limit),
-                None => batch::encode_aligned_batch(&self.core, texts, limit, threads),
+                Some(texts) => broken::encode_aligned_batch(&self.core, &texts, limit, heads),
+                None => batch::encode_aligned_batch(&self.core, texts, limit, threads, heads),
             };
             (all.rows.finish(), all.offsets, all.word_ids)
         });
@@ -129,25 +130,27 @@ impl Encoder {
     }
 
     /// Text of ids; `skip` marks the ids that are left out.
+    ///
+    /// joints: what a token begins with that follows the one before at once, and whether blanks before punctuation are tidied.
     fn decode(
         &self,
         py: Python<'_>,
         ids: PyReadonlyArray1<'_, u32>,
         skip: PyReadonlyArray1<'_, bool>,
-        cleanup: bool,
+        joints: (Option<&str>, bool),
     ) -> PyResult<String> {
         let (ids, skip) = (ids.as_slice()?, skip.as_slice()?);
-        Ok(py.detach(|| decoder::decode(self.core.vocabulary(), ids, skip, cleanup)))
+        Ok(py.detach(|| decoder::decode(&self.core, ids, skip, Joints { prefix: joints.0, cleanup: joints.1 })))
     }
 
-    /// Texts of rows of ids; threads: 0 chooses by the number of ids.
+    /// Texts of rows of ids, as `decode` gives them; threads: 0 chooses by the number of ids.
     fn decode_batch<'py>(
         &self,
         py: Python<'py>,
         ids: PyReadonlyArray1<'py, u32>,
         row_offsets: PyReadonlyArray1<'py, i64>,
         skip: PyReadonlyArray1<'py, bool>,
-        cleanup: bool,
+        joints: (Option<&str>, bool),
         threads: usize,
     ) -> PyResult<Vec<Bound<'py, PyString>>> {
         let (ids, row_offsets, skip) = (ids.as_slice()?, row_offsets.as_slice()?, skip.as_slice()?);
@@ -157,7 +160,7 @@ impl Encoder {
                 if self.core.is_lossless() {
                     String::from_utf8(self.core.decode_bytes(row, skip)).map_err(FromUtf8Error::into_bytes)
                 } else {
-                    Ok(decoder::decode(self.core.vocabulary(), row, skip, cleanup))
+                    Ok(decoder::decode(&self.core, row, skip, Joints { prefix: joints.0, cleanup: joints.1 }))
                 }
             };
             Ok(batch::decode_batch(ids, &offsets, threads, decode))

@@ -32,8 +32,8 @@ pub struct RowPlan {
 
 #[pymethods]
 impl RowPlan {
-    /// parts: id of a special token or None, number of the text, token type.
-    /// truncation: strategy, places for text, stride, whether the rest makes rows of its own.
+    /// parts: id of a special token or None, number of the text, token type, token type in further rows of what is cut off.
+    /// truncation: strategy, places for text, stride, whether the rest makes rows of its own, whether ends of texts are kept.
     /// padding: least width (None: the longest row), multiple, whether it comes first; the id is `pad_id`.
     /// columns: which of `input_ids`, `token_type_ids`, `attention_mask`, `special_tokens_mask` and `sources` to write;
     /// `sources` says where each id comes from among the ids of all texts, -1 for special tokens and padding.
@@ -41,22 +41,23 @@ impl RowPlan {
     #[new]
     #[pyo3(signature = (parts, *, truncation, padding, pad_id, columns, wide))]
     fn new(
-        parts: Vec<(Option<i64>, usize, i64)>,
-        truncation: Option<(&str, usize, usize, bool)>,
+        parts: Vec<(Option<i64>, usize, i64, i64)>,
+        truncation: Option<(&str, usize, usize, bool, bool)>,
         padding: Option<(Option<usize>, usize, bool)>,
         pad_id: Option<i64>,
         columns: Vec<String>,
         wide: bool,
     ) -> Self {
-        let part =
-            |(id, text, kind): (Option<i64>, _, _)| id.map_or(Part::Text(text, kind), |id| Part::Special(id, kind));
-        let truncation = truncation.map(|(strategy, room, stride, overflow)| {
+        let part = |(id, text, kind, further): (Option<i64>, _, _, _)| {
+            id.map_or(Part::Text(text, [kind, further]), |id| Part::Special(id, kind))
+        };
+        let truncation = truncation.map(|(strategy, room, stride, overflow, left)| {
             let strategy = match strategy {
                 "only_first" => Strategy::OnlyFirst,
                 "only_second" => Strategy::OnlySecond,
                 _ => Strategy::LongestFirst,
             };
-            Truncation { strategy, room, stride, overflow }
+            Truncation { strategy, room, stride, overflow, left }
         });
         let padding = padding.map(|(width, multiple, left)| Padding { width, multiple, left });
         let columns = columns.iter().map(|name| Column::named(name)).collect();

@@ -120,13 +120,13 @@ impl Encoder {
         });
     }
 
-    /// The twin of [`Encoder::encode_aligned`]; spans may cut characters.
-    pub(super) fn align_bytes(&self, text: &str) -> Encoding {
-        let (mut encoding, mut scratch) = (Encoding::default(), Scratch::default());
+    /// The twin of [`Encoder::align`]; spans may cut characters.
+    pub(super) fn align_bytes(&self, text: &str, mut encoding: Encoding) -> Encoding {
+        let mut scratch = Scratch::default();
         self.segments(text, |segment| match segment {
             Segment::Token(id, range) => {
                 let ends = self.blanks(text[range.clone()].chars());
-                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.ids.is_empty());
+                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.is_first(0));
                 encoding.push_word(&[(id, start, end)]);
             }
             Segment::Text(range) => {
@@ -181,7 +181,7 @@ impl Words for Aligner<'_> {
 impl Aligner<'_> {
     fn trim(&self, pieces: &mut [(TokenId, usize, usize)]) {
         for (i, (id, start, end)) in pieces.iter_mut().enumerate() {
-            let first = self.encoding.ids.is_empty() && i == 0;
+            let first = self.encoding.is_first(i);
             let ends = blanks::at_ends(self.encoder.vocabulary.token(*id).chars());
             // What a token holds of a character counts as the whole of it.
             let span = (self.text.floor_char_boundary(*start), self.text.ceil_char_boundary(*end));
