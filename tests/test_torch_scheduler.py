@@ -1,6 +1,7 @@
 """The vocabulary changes while training goes on: ids stay, rows follow, nothing half done."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from models import assert_same, snapshot
 from runs import Classifier, Run, Scripted, texts
 from tei import Tokenizer
+from tei.components import Decoder
 from tei.errors import InvalidInputError, MismatchError
 from tei.policy import Grow
 from tei.torch import Collate, VersionedBatch, VocabularyScheduler
@@ -139,6 +141,11 @@ def test_a_batch_of_ids_is_counted_like_its_texts() -> None:
     one.scheduler.observe(texts(1, 4))
     two.scheduler.observe(batch(two))
     assert one.scheduler.state_dict()["counts"] == two.scheduler.state_dict()["counts"]
+    # Neither is it the decoder's business, nor that of what is declared.
+    bare = Tokenizer(replace(one.tokenizer.spec, decoder=Decoder(prefix=None, cleanup=False), added_tokens=()))
+    three = VocabularyScheduler(bare, one.model, one.optimizer)
+    three.observe(Collate(three)([(text, 0) for text in texts(1, 4)]))
+    assert three.state_dict()["counts"] == one.scheduler.state_dict()["counts"]
 
 
 @pytest.mark.parametrize("stops", [0, 1, 2, 3])
