@@ -114,7 +114,12 @@ def _decided(policy: Policy, evidence: Evidence) -> Decision:
     if not isinstance(decision, Decision):
         msg = f"{type(policy).__name__}.decide gave {type(decision).__name__}, must give Decision.of(drop, add)"
         raise InvalidInputError(msg)
-    strange = [pair for part in (decision.drop, decision.add) for pair in part.items() if {*map(type, pair)} != {str}]
+    strange = [
+        pair
+        for part in (decision.drop, decision.add)
+        for pair in part.items()
+        if not all(isinstance(given, str) for given in pair)
+    ]
     strange += [pair for pair in decision.add.items() if not strange and not TOKEN.fullmatch(pair[0])]
     if strange:
         msg = (
