@@ -49,6 +49,7 @@ pub fn reserve<T>(items: &mut Vec<T>, additional: usize) {
 }
 
 /// From so many bytes of room on, what is written first will have left the caches before the last is.
+#[cfg(any(test, target_arch = "x86_64"))]
 const PAST_CACHES: usize = 8 << 20;
 
 /// Moves all of `part` to the end of `items`, past the caches if there is room for much: their lines would be fetched only to

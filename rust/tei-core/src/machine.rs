@@ -25,16 +25,15 @@ impl Level {
     /// All that this machine has, the best last.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::Baseline];
+        let all = [Some(Self::Baseline)];
         #[cfg(target_arch = "x86_64")]
-        {
+        let all = {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
-            all.extend(avx2.then_some(Self::Avx2));
             let bytes = is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512vbmi");
             let avx512 = bytes && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
-            all.extend((avx2 && avx512).then_some(Self::Avx512));
-        }
-        all
+            [all[0], avx2.then_some(Self::Avx2), (avx2 && avx512).then_some(Self::Avx512)]
+        };
+        all.into_iter().flatten().collect()
     }
 
     /// The best that this machine has.
@@ -53,7 +52,13 @@ pub fn prefetch<T>(address: *const T, bytes: usize) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(address.cast::<i8>().wrapping_add(bytes));
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above, of every 64-bit ARM.
+    unsafe {
+        let address = address.cast::<i8>().wrapping_add(bytes);
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
     let _ = (address, bytes);
 }
 
@@ -180,11 +185,15 @@ impl Machine for Bytewise {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
 pub use Bytewise as Baseline;
+#[cfg(target_arch = "aarch64")]
+pub use arm::Neon as Baseline;
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512, Sse2 as Baseline};
 
@@ -260,12 +269,12 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
+        #[cfg(target_arch = "x86_64")]
         fn characters_fold_together_as_one_by_one(text in "[a-z .\u{0}éßñ中がд\u{FFFF}😀]{0,40}", changed: [u32; 9]) {
             let mut table: Vec<u32> = (0..0x1_0000).map(|c| c << 8 & 0xFF_00FF).collect();
             for (c, entry) in "aézдが中ß. ".chars().zip(changed) {
                 table[c as usize] = if entry % 5 == 0 { COMPLEX } else { entry };
             }
-            #[cfg(target_arch = "x86_64")]
             if Level::best() == Level::Avx512 {
                 let (mut out, mut want) = ([0; BLOCK], Vec::new());
                 // SAFETY: this machine has the level.
