@@ -149,7 +149,10 @@ class Coding:
             >>> tok.encode_batch(["a", "b c"]).row_offsets.tolist()
             [0, 1, 3]
         """
-        return Ragged(*self._encoder.encode_batch(unmasked(texts), threads(parallel)))
+        # For one short text, looking for a mask takes as long as a tenth of all.
+        if not isinstance(texts, list):
+            unmasked(texts)
+        return Ragged(*self._encoder.encode_batch(texts, threads(parallel)))
 
     def encode_files(
         self,
