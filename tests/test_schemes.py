@@ -76,6 +76,7 @@ def test_any_rules_equal_those_of_tokenizers(oracle: tokenizers.Tokenizer, texts
     tok = Tokenizer.from_pretrained(oracle)
     for text in texts:
         assert_equal(tok, oracle, text)
+    assert_equal(tok, oracle, " a ".join(texts * 40))
     # Texts are scanned several at once, and cut where they are long.
     batch = [*texts, " ".join(texts * 40), "", "".join(texts * 20)]
     assert tok.encode_batch(batch).to_list() == [e.ids for e in oracle.encode_batch(batch, add_special_tokens=False)]

@@ -3,19 +3,17 @@
 //! [`Encoder::encode`] is the fast path: ids only. [`Encoder::encode_aligned`] is the exact one, with offsets and word
 //! numbers; the fast path hands a text over to it where only that is right (see `scanner.rs`, `added_tokens.rs`).
 mod emit;
+mod exact;
 mod lossless;
 mod revision;
 mod workers;
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use self::lossless::Lossless;
 use crate::added_tokens::{AddedToken, AddedTokens, Segment};
-use crate::blanks;
-use crate::encoding::Encoding;
 use crate::folder::{IDEOGRAPHS, ideograph_number};
-use crate::normalizer::{AlignedChar, flatten};
+use crate::normalizer::flatten;
 use crate::rules::Rules;
 use crate::scanner::{Found, Scratch, Words};
 use crate::trie::{Trie, Triples};
@@ -23,13 +21,11 @@ use crate::vocabulary::Vocabulary;
 use crate::word_cache::WordCache;
 use crate::{Result, TokenId};
 use emit::{Asked, Emit, Lookup};
+use exact::Part;
 use workers::Workers;
 
 /// 7.75 MiB a worker, 4 of them for short words: 99 of 100 English words hit. Half of it is no faster and misses twice as often.
 const CACHE_BITS: u32 = 17;
-/// So many bytes of a text are looked at first for each id that is wanted of it.
-const BYTES_A_TOKEN: usize = 8;
-
 /// Encodes text with one vocabulary by one set of rules; never changes.
 #[derive(Debug)]
 pub struct Encoder {
@@ -222,101 +218,6 @@ impl Encoder {
         }
     }
 
-    /// Encodes `text` with byte offsets and word numbers.
-    #[must_use]
-    pub fn encode_aligned(&self, text: &str) -> Encoding {
-        self.align(text, Encoding::default())
-    }
-
-    /// Appends what [`Encoder::encode_aligned`] gives to an encoding that holds nothing yet.
-    #[must_use]
-    pub fn align(&self, text: &str, mut encoding: Encoding) -> Encoding {
-        if self.is_lossless() {
-            return self.align_bytes(text, encoding);
-        }
-        self.visit_exactly(text, |part| match part {
-            Part::Token(id, range, ends) => {
-                let (start, end) = self.trimmed(text, (range.start, range.end), ends, encoding.is_first(0));
-                encoding.push_word(&[(id, start, end)]);
-            }
-            Part::Word(chars) => {
-                let mut pieces = self.encode_word_aligned(chars);
-                for (i, (id, start, end)) in pieces.iter_mut().enumerate().filter(|_| self.trim.is_some()) {
-                    let ends = blanks::at_ends(self.vocabulary.token(*id).chars());
-                    (*start, *end) = self.trimmed(text, (*start, *end), ends, encoding.is_first(i));
-                }
-                encoding.push_word(&pieces);
-            }
-        });
-        encoding
-    }
-
-    /// The same of a text's beginning, of at least `limit` ids if the text has so many; `heads` as of [`Encoding::trimmed_as`].
-    #[must_use]
-    pub fn align_up_to(&self, text: &str, limit: usize, heads: bool) -> Encoding {
-        let mut from = limit.saturating_mul(BYTES_A_TOKEN);
-        while let Some(end) = self.rules.cut(text, from).filter(|_| self.added.is_within_words()) {
-            let encoding = self.align(&text[..end], Encoding::trimmed_as(heads));
-            if encoding.ids.len() >= limit {
-                return encoding;
-            }
-            from = end.saturating_mul(4);
-        }
-        self.align(text, Encoding::trimmed_as(heads))
-    }
-
-    /// What [`Encoder::trimmed`] asks of a token; tokens that overlap in long white space take a square of time to look at.
-    fn blanks(&self, token: impl DoubleEndedIterator<Item = char> + Clone) -> (usize, usize) {
-        self.trim.map_or((0, 0), |_| blanks::at_ends(token))
-    }
-
-    fn trimmed(&self, text: &str, span: (usize, usize), ends: (usize, usize), first: bool) -> (usize, usize) {
-        self.trim.map_or(span, |keep| blanks::trim(text, span, ends, keep && (first || span.0 == 0)))
-    }
-
-    fn visit_exactly(&self, text: &str, mut visit: impl FnMut(Part)) {
-        self.added.split_raw(text, |segment| match segment {
-            Segment::Token(id, range) => visit(Part::Token(id, range.clone(), self.blanks(text[range].chars()))),
-            Segment::Text(range) => {
-                let chars = self.rules.normalize(&text[range.clone()], range.start);
-                self.visit_normalized(&chars, &mut visit);
-            }
-        });
-    }
-
-    fn visit_normalized(&self, chars: &[AlignedChar], visit: &mut impl FnMut(Part)) {
-        let (text, owners) = flatten(chars);
-        let part = |range: Range<usize>| &chars[owners[range.start]..=owners[range.end - 1]];
-        self.added.split_normalized(&text, |segment| match segment {
-            Segment::Token(id, range) => {
-                let chars = part(range);
-                visit(Part::Token(id, source_span(chars), self.blanks(chars.iter().map(|a| a.c))));
-            }
-            Segment::Text(range) => {
-                let chars = part(range);
-                self.rules.split(chars).into_iter().for_each(|word| visit(Part::Word(&chars[word])));
-            }
-        });
-    }
-
-    fn encode_word_aligned(&self, chars: &[AlignedChar]) -> Vec<(TokenId, usize, usize)> {
-        let (word, owners) = flatten(chars);
-        let mut pieces = Vec::new();
-        self.encode_word(word.as_bytes(), &mut pieces);
-        if pieces == [self.vocabulary.unknown()] {
-            let span = source_span(chars);
-            return vec![(pieces[0], span.start, span.end)];
-        }
-        let mut at = 0;
-        let align = |id| {
-            let first = chars[owners[at]].start;
-            // The first piece may be a continuation token that the text spells with its prefix.
-            at += if at == 0 { self.vocabulary.token(id) } else { self.vocabulary.surface(id).0 }.len();
-            (id, first, chars[owners[at - 1]].end)
-        };
-        pieces.into_iter().map(align).collect()
-    }
-
     /// Appends the ids of ideographs that follow each other, each a word of a single piece, since pieces are whole characters.
     fn encode_ideographs(&self, run: &[u8], ids: &mut Vec<TokenId>) {
         let table = self.ideographs.get_or_init(|| {
@@ -355,17 +256,6 @@ fn words(vocabulary: &Vocabulary, added: &[AddedToken]) -> Trie {
         trie.remove(position, surface.as_bytes());
     }
     trie
-}
-
-/// What the exact path meets in a text.
-enum Part<'a> {
-    /// An added token, its span in the source, and the blanks its text begins and ends with.
-    Token(TokenId, Range<usize>, (usize, usize)),
-    Word(&'a [AlignedChar]),
-}
-
-fn source_span(chars: &[AlignedChar]) -> Range<usize> {
-    chars.first().map_or(0, |a| a.start)..chars.last().map_or(0, |a| a.end)
 }
 
 fn char_count(word: &[u8]) -> usize {

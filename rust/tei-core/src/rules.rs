@@ -104,7 +104,7 @@ impl Rules {
         }
         let mut batch = Batch { words, folded: Vec::new(), starts: Vec::new(), ends: Vec::new(), texts: Vec::new() };
         for text in texts {
-            for chunk in self.chunks(text) {
+            for chunk in self.pieces(text, CHUNK) {
                 match &self.fast {
                     Fast::Ascii(ascii) if chunk.is_ascii() => ascii.scan(chunk, &self.splitter, &mut batch),
                     _ => self.scan_exactly(chunk, |word| batch.push(word.bytes())),
@@ -135,18 +135,14 @@ impl Rules {
         }
     }
 
-    /// Cuts a text into pieces that the rules treat as they treat the whole.
-    fn chunks<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+    /// Cuts a text into pieces of `size` bytes or some more, which the rules treat as they treat the whole.
+    pub fn pieces<'t>(&self, text: &'t str, size: usize) -> impl Iterator<Item = &'t str> {
         let mut rest = Some(text);
         std::iter::from_fn(move || {
             let text = rest?;
-            let found = match &self.fast {
-                Fast::Ascii(ascii) => ascii.cut(text, CHUNK),
-                _ => None,
-            };
-            let (chunk, after) = found.map_or((text, None), |at| (&text[..at], Some(&text[at..])));
+            let (piece, after) = self.cut(text, size).map_or((text, None), |at| (&text[..at], Some(&text[at..])));
             rest = after;
-            Some(chunk)
+            Some(piece)
         })
     }
 }
