@@ -130,6 +130,9 @@ def test_a_saved_directory_goes_on_with_its_history(tmp_path):
     assert Tokenizer.from_pretrained(tmp_path).version == 0
     with pytest.raises(FileFormatError, match="different tokenizers"):
         Tokenizer.load(tmp_path)
+    (tmp_path / "tei.json").write_text((tmp_path / "tei.json").read_text()[:-9])
+    with pytest.raises(FileFormatError, match=r"tei\.json"):
+        Tokenizer.from_pretrained(tmp_path)
 
 
 def test_a_plan_with_the_right_name_but_other_tokens_is_refused():

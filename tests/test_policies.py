@@ -242,6 +242,12 @@ def test_what_a_policy_gives_is_looked_at(given):
         make([*ALPHABET, "abc"]).plan(["ab"], policy=Gives(given))
 
 
+@pytest.mark.parametrize("policy", ["grow", Grow])
+def test_what_is_no_policy_is_refused(policy):
+    with pytest.raises(InvalidInputError, match="must be an object with decide"):
+        make([*ALPHABET, "abc"]).plan(["ab"], policy=policy)
+
+
 @pytest.mark.parametrize("multiple", [1, 4, 7, 64])
 def test_the_size_is_a_multiple_as_far_as_there_are_tokens(multiple):
     tok = make([*ALPHABET, "ab", "abc", "cab", "ba", "##ab", "##bc", "cc"])

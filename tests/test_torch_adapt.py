@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertCon
 from models import build
 from tei.counts import WordCounts
 from tei.demo import load_texts
-from tei.errors import EmptySourceError, FileFormatError, MismatchError, OutputExistsError, TeiError
+from tei.errors import EmptySourceError, FileFormatError, InvalidInputError, MismatchError, OutputExistsError, TeiError
 from tei.policy import Grow
 from tei.tokenizer import Tokenizer
 from tei.torch import Archive, adapt, adapt_directory, fidelity, load_model
@@ -70,6 +70,13 @@ def test_directory_after_directory_goes_on_with_history_and_rows(masked: Path, t
     assert tok.at(0).tokens == first.tokens
     with pytest.raises(MismatchError, match="the archive is of vocabulary"):
         first.apply(first.plan(TEXTS, size=4_000), archive=replace(Archive.load(archive), source_fingerprint="other"))
+
+
+def test_an_archive_that_would_be_lost_is_refused(masked: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="which is replaced"):
+        adapt_directory(masked, TEXTS, tmp_path / "out", archive=tmp_path / "out" / "rows.safetensors")
+    with pytest.raises(InvalidInputError, match="archive is str, must be an Archive"):
+        adapt(load_model(masked), masked, TEXTS, archive="rows.safetensors")
 
 
 @pytest.mark.parametrize("kind", ["module", "parameter", "bfloat16"])

@@ -49,6 +49,14 @@ def test_the_later_rows_win_and_the_first_excess_stays() -> None:
         one.merged(Archive("t", "u", ("c",), 3, {"w": torch.ones(1, 2)}))
 
 
+def test_archives_of_two_types_keep_every_bit_of_both() -> None:
+    one = Archive("s", "t", ("a",), 1, {"w": torch.tensor([[1.0]], dtype=torch.bfloat16)})
+    two = Archive("t", "u", ("b",), 1, {"w": torch.tensor([[1.0001]])})
+    assert one.merged(two).tensors["w"].flatten().tolist() == [1.0, torch.tensor(1.0001).item()]
+    with pytest.raises(MismatchError, match="1 rows of 'w' for 2 tokens"):
+        Archive("s", "t", ("a", "b"), 2, {"w": torch.ones(1, 1)})
+
+
 def test_hashes_name_rows_and_change_with_any_bit() -> None:
     model, optimizer = learned()
     plan = plan_between(TOKENS, ["[UNK]", "a", "b"], 1)

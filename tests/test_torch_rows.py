@@ -41,6 +41,8 @@ def test_steps_move_these_rows_and_no_bit_beside(name: str) -> None:
     assert not torch.equal(trained, said)
     rows.merge()
     torch.testing.assert_close(output(model, IDS), trained, rtol=0, atol=1e-6)
+    with pytest.raises(InvalidInputError, match="merged already"):
+        rows.merge()
     used = {item.name for item in rows._found}
     others = [i for i in range(len(TOKENS) + 3) if i not in ROWS]
     for item, after in tables(model).items():

@@ -122,6 +122,8 @@ def test_batches_of_before_a_compaction_are_renumbered_and_lost_rows_refused() -
     assert without["input_ids"][0, 1] == old
     run.scheduler.observe(without)
     assert without["input_ids"][0, 1] == old - 1
+    run.scheduler.observe(without)
+    assert without["input_ids"][0, 1] == old - 1
     with pytest.raises(MismatchError, match="whose row a compaction gave up"):
         run.scheduler.observe(with_lost)
     assert run.scheduler.archive.tokens == ("abcd",)
@@ -134,6 +136,36 @@ def test_batches_of_a_future_version_or_with_ids_without_a_row_are_refused() -> 
         run.scheduler.observe(batch(other))
     with pytest.raises(MismatchError, match="holds id 30, the vocabulary ends at 29"):
         run.scheduler.observe({"input_ids": torch.tensor([[2, 30, 3]])})
+
+
+def test_what_is_no_batch_is_refused() -> None:
+    run = Run()
+    for seen in ("abcd", b"abcd", {"input_ids": [[2, 5, 3]]}, {"ids": torch.tensor([2])}):
+        with pytest.raises(InvalidInputError, match=r"seen is one|input_ids of the batch are"):
+            run.scheduler.observe(seen)
+
+
+def test_going_back_forgets_the_rows_of_a_future_that_is_given_up() -> None:
+    run = Run(Scripted((["abcd"], []), ([], ["abcd"])))
+    state = run.scheduler.state_dict()
+    step(run)
+    step(run)
+    run.scheduler.compact()
+    assert run.scheduler.archive.tokens == ("abcd",)
+    run.scheduler.load_state_dict(state)
+    assert run.scheduler.archive is None
+
+
+def test_a_vocabulary_of_any_size_has_room_in_the_channel() -> None:
+    names = [
+        f"{i:06x}".translate({ord(c): chr(0x430 + int(c, 16)) for c in "0123456789abcdef"}) for i in range(120_000)
+    ]
+    tok = Tokenizer(replace(Run().tokenizer.spec, tokens=(*Run().tokenizer.tokens, *names)))
+    scheduler = VocabularyScheduler(tok, torch.nn.Embedding(tok.vocab_size, 1), policy=Scripted(([], [names[0]])))
+    scheduler.observe(["abcd"])
+    scheduler.step()
+    scheduler.compact()
+    assert scheduler.follower.current()[0].tokens == scheduler.tokenizer.tokens == scheduler.live.tokens
 
 
 def test_a_batch_of_ids_is_counted_like_its_texts() -> None:
@@ -188,9 +220,18 @@ def test_states_of_other_runs_are_refused() -> None:
         ({"fingerprints": ["a", "b"]}, "have fingerprints"),
         ({"live": ["[UNK]"]}, "have fingerprints|unknown"),
         ({"counts": "?"}, "word counts cannot be read"),
+        ({"metrics": 3}, "no state"),
+        ({"version": "x"}, "no state"),
+        ({"archive": {"tokens": ["a"]}}, "no state"),
+        ({"live": 3}, "no state"),
     ):
         with pytest.raises(ValueError, match=message):
             run.scheduler.load_state_dict(state | damage)
+    for name in state:
+        with pytest.raises(MismatchError, match="no state"):
+            run.scheduler.load_state_dict({field: value for field, value in state.items() if field != name})
+    with pytest.raises(MismatchError, match="Grow does not"):
+        Run(Grow(1)).scheduler.load_state_dict(state)
     with pytest.raises(MismatchError, match="no state"):
         run.scheduler.load_state_dict({})
     assert_same(before, snapshot(run.model))

@@ -249,13 +249,14 @@ def checked_rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | 
     if weights is None:
         return None
     # Tensors that are trained, on another device, or of a type that numpy lacks.
-    given = weights.detach().float().cpu() if hasattr(weights, "detach") else weights
     try:
+        is_real = not hasattr(weights, "is_complex") or not weights.is_complex()
+        given = weights.detach().float().cpu() if hasattr(weights, "detach") and is_real else weights
         rows = np.ascontiguousarray(given)
         if np.iscomplexobj(rows):
             raise TypeError(str(rows.dtype))
         rows = rows.astype(np.float32, copy=False)
-    except (TypeError, ValueError) as error:
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         msg = f"weights are {type(weights).__name__}, not an array of numbers: {error}"
         raise InvalidInputError(msg) from error
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.shape[0] < tokenizer.vocab_size:

@@ -110,6 +110,9 @@ def planned(evidence: Evidence, policy: Policy, pad_to_multiple_of: int | None =
 
 def _decided(policy: Policy, evidence: Evidence) -> Decision:
     """What a policy, which may be anybody's, decides."""
+    if isinstance(policy, type) or not hasattr(policy, "decide"):
+        msg = f"policy is {policy!r}, must be an object with decide(evidence), such as tei.policy.Grow(100)"
+        raise InvalidInputError(msg)
     decision = policy.decide(evidence)
     if not isinstance(decision, Decision):
         msg = f"{type(policy).__name__}.decide gave {type(decision).__name__}, must give Decision.of(drop, add)"

@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,11 +69,17 @@ def load(directory: str | os.PathLike[str]) -> tuple[TokenizerSpec, int, Sequenc
 
 
 def take_over(source: Any) -> tuple[TokenizerSpec, int, Sequence[Mapping[str, Any]]]:
-    """Reads a tokenizer of anybody's: spec, and version and history if it is a directory as `save` wrote it."""
+    """Reads a tokenizer of anybody's: spec, and version and history if it is a directory as `save` wrote it.
+
+    Raises:
+        FileFormatError: If `tei.json` is damaged, or of a newer version: its history would be lost without a word.
+    """
+    spec = read_pretrained(source)
     if isinstance(source, str | Path) and (Path(source) / NAME).is_file():
-        with suppress(FileFormatError):
-            return load(source)
-    return read_pretrained(source), 0, ()
+        record = load_document(Path(source) / NAME, KIND, version=FORMAT)
+        if record["fingerprint"] == fingerprint(spec.tokens, spec.scheme.to_json()):
+            return spec, record["version"], record["history"]
+    return spec, 0, ()
 
 
 def to_transformers(spec: TokenizerSpec) -> Any:

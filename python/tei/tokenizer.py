@@ -130,7 +130,7 @@ class Tokenizer(Coding, Fitting):
                 directory of a tokenizer that tei saved, unless its files were changed since.
 
         Raises:
-            FileFormatError: If a file is missing or broken.
+            FileFormatError: If a file is missing or broken, the history among them.
             UnsupportedError: If the tokenizer is of a kind that cannot be reproduced exactly; the message names it.
             VocabularyError: If the vocabulary has holes or duplicates.
         """

@@ -17,8 +17,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tei.counts import WordCounts
-from tei.errors import FileFormatError, MismatchError
-from tei.files import atomic_directory
+from tei.errors import FileFormatError, InvalidInputError, MismatchError
+from tei.files import atomic_directory, make_directory
 from tei.plan import ResizePlan
 from tei.policy import Policy
 from tei.sizing import Size
@@ -112,6 +112,10 @@ def adapt(
         SizeError: A size that cannot be reached.
         EmptySourceError: No word in the source.
     """
+    if not isinstance(archive, Archive | None):
+        raise InvalidInputError(
+            f"archive is {type(archive).__name__}, must be an Archive: Archive.load(path) reads one"
+        )
     tok = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_pretrained(tokenizer)
     rows = vocabulary_tensors(model, None, tok.vocab_size)[0].rows[: tok.vocab_size]
     needed = {tok.tokens[i] for i in special_ids(model) if 0 <= i < tok.vocab_size}
@@ -161,10 +165,17 @@ def adapt_directory(
 
     Raises:
         OutputExistsError: `out` exists and `overwrite` is False.
+        InvalidInputError: The archive lies in `out`.
         FileFormatError: `model_dir` holds no model that can be opened.
         MismatchError: Model and tokenizer do not belong together.
     """
     folder = Path(model_dir)
+    if archive is not None:
+        if Path(archive).resolve().is_relative_to(Path(out).resolve()):
+            raise InvalidInputError(
+                f"archive {str(archive)!r} lies in {str(out)!r}, which is replaced: give another path"
+            )
+        make_directory(Path(archive).parent)
     with atomic_directory(out, overwrite=overwrite) as part:
         tok = Tokenizer.from_pretrained(folder)
         texts, samples = _sampled(source, field)

@@ -40,7 +40,14 @@ class Archive:
     tensors: Mapping[str, Tensor]
 
     def __post_init__(self) -> None:
-        """Makes the mapping read-only."""
+        """Makes the mapping read-only.
+
+        Raises:
+            MismatchError: A tensor has fewer rows than there are tokens.
+        """
+        for name, tensor in self.tensors.items():
+            if len(tensor) < len(self.tokens):
+                raise MismatchError(f"the archive has {len(tensor)} rows of {name!r} for {len(self.tokens)} tokens")
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     @property
@@ -72,8 +79,10 @@ class Archive:
             if mine.shape[1:] != theirs.shape[1:]:
                 shapes = f"{tuple(mine.shape[1:])} and {tuple(theirs.shape[1:])}"
                 raise MismatchError(f"archives with rows of shape {shapes} for {name!r} cannot be merged")
-            parts = [mine[places], theirs[: len(later.tokens)].to(mine.dtype), mine[len(self.tokens) :]]
-            tensors[name] = torch.cat(parts)
+            # Of two types the one that holds both exactly.
+            kind = torch.promote_types(mine.dtype, theirs.dtype)
+            parts = [mine[places], theirs[: len(later.tokens)], mine[len(self.tokens) :]]
+            tensors[name] = torch.cat([part.to(kind) for part in parts])
         tokens = (*(self.tokens[i] for i in places), *later.tokens)
         return Archive(self.source_fingerprint, later.target_fingerprint, tokens, self.rows, tensors)
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from tei.errors import MismatchError, SizeError
 
-__all__ = ["Channel", "Position"]
+__all__ = ["CAPACITY", "Channel", "Position"]
 
+# Bytes of shared memory.
+CAPACITY = 1 << 22
 # version, generation, length of the log in bytes
 HEADER = 3
 PREFIX = 16
@@ -47,7 +49,7 @@ class Channel:
         capacity: Bytes of shared memory.
     """
 
-    def __init__(self, capacity: int = 1 << 22) -> None:
+    def __init__(self, capacity: int = CAPACITY) -> None:
         memory = torch.zeros(HEADER + capacity // 8, dtype=torch.int64)
         self._memory: torch.Tensor = memory.share_memory_()  # type: ignore[no-untyped-call]
 

@@ -85,7 +85,13 @@ class TrainableRows(nn.Module):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Writes the rows into the matrices and leaves the model as it was built, everything trainable that was."""
+        """Writes the rows into the matrices and leaves the model as it was built, everything trainable that was.
+
+        Raises:
+            InvalidInputError: If that was done before.
+        """
+        if not hasattr(self._owner[0], NAME):
+            raise InvalidInputError("the rows are merged already: the model has trained on without them since")
         for item, values in zip(self._found, self._values, strict=True):
             item.rows[self.ids] = values.detach().to(item.tensor.dtype)
         for handle in self._handles:

@@ -1,6 +1,7 @@
 """A vocabulary that changes while training goes on: what is seen is counted, and now and then tokens come and go."""
 
 import base64
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from tei.threads import threads
 from tei.tokenizer import Tokenizer
 from tei.torch.apply import apply
 from tei.torch.archive import Archive
-from tei.torch.channel import Channel
+from tei.torch.channel import CAPACITY, Channel
 from tei.torch.distributed import Ranks
 from tei.torch.embedding import vocabulary_tensors
 from tei.torch.following import Follower, publish_all, publish_change, with_tokens
@@ -93,7 +94,8 @@ class VocabularyScheduler:
         self._past, self._counter = _no_words(tokenizer), _core.WordCounter()
         self._moves: list[tuple[int, Ids]] = []
         self._metrics: dict[str, float] = {}
-        self._channel = Channel()
+        # Room for the whole vocabulary, also once it has grown.
+        self._channel = Channel(max(CAPACITY, 4 * len(json.dumps(tokenizer.tokens))))
         self.follower = Follower(tokenizer, self._channel)
         vocabulary_tensors(model, self._modules, tokenizer.vocab_size)
         if ranks is not None:
@@ -132,9 +134,12 @@ class VocabularyScheduler:
             seen: Texts, or model inputs with `input_ids`, which are decoded.
 
         Raises:
+            InvalidInputError: One text by itself, or a batch whose `input_ids` are no tensor.
             MismatchError: A batch of a version that is not there yet, with ids that the model has no row for, or with
                 tokens whose rows a compaction has given up.
         """
+        if isinstance(seen, str | bytes):
+            raise InvalidInputError(f"seen is one {type(seen).__name__}, not several texts: put it in a list")
         texts = self._decoded(seen) if isinstance(seen, Mapping) else list(seen)
         self._counter.add(self._run.encoder, texts, threads(parallel=None))
 
@@ -234,27 +239,31 @@ class VocabularyScheduler:
             MismatchError: The state is of a run that began with another vocabulary, its tokens do not have its
                 fingerprint, or it is not a state at all.
         """
-        live, run, counts = self._read(state)
+        live, run, counts, archive = self._read(state)
         if run.tokens != self._run.tokens:
             self._apply(moved(self._run, run))
         fresh = not self._channel.version
         self._version = state["version"] if fresh else max(self._version, state["version"]) + 1
         self._live, self._run, self._past, self._counter = live, run, counts, _core.WordCounter()
-        self._moves, self._metrics = [], dict(state["metrics"])
-        if state["archive"] is not None:
-            self.archive = Archive(**{**state["archive"], "tokens": tuple(state["archive"]["tokens"])})
+        self._moves, self._metrics, self.archive = [], dict(state["metrics"]), archive
         if state["policy"] is not None:
             self.policy.load_state_dict(state["policy"])  # type: ignore[attr-defined]
         if self._version:
             publish_all(self._channel, self._version, run)
 
-    def _read(self, state: Mapping[str, Any]) -> tuple[Tokenizer, Tokenizer, WordCounts]:
+    def _read(self, state: Mapping[str, Any]) -> tuple[Tokenizer, Tokenizer, WordCounts, Archive | None]:
+        """All of a state that can be wrong, before anything is changed."""
         try:
             if state["format"] != FORMAT or state["base"] != self._base:
                 raise MismatchError(
                     f"the state is of format {state['format']} and of a run that began with vocabulary {state['base']}, "
                     f"this one of format {FORMAT} began with {self._base}; start from the same tokenizer"
                 )
+            fields = state["archive"]
+            archive = None if fields is None else Archive(**{**fields, "tokens": tuple(fields["tokens"])})
+            dict(state["metrics"]), int(state["version"])
+            if state["policy"] is not None and not hasattr(self.policy, "load_state_dict"):
+                raise MismatchError(f"the state is of a policy that remembers, {type(self.policy).__name__} does not")
             version, history = state["applied"]
             live = Tokenizer(with_tokens(self._live, state["live"]).spec, version=version, history=history)
             run = with_tokens(live, state["run"]["tokens"], state["run"]["retired"])
@@ -262,8 +271,8 @@ class VocabularyScheduler:
             found = [live.fingerprint, run.fingerprint]
             if found != list(state["fingerprints"]):
                 raise MismatchError(f"the state's tokens have fingerprints {found}, not {state['fingerprints']}")
-            return live, run, WordCounts.from_bytes(base64.b64decode(state["counts"]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            return live, run, WordCounts.from_bytes(base64.b64decode(state["counts"])), archive
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             if isinstance(error, TeiError):
                 raise
             raise MismatchError(f"this is no state of a vocabulary scheduler: {error!r}") from error
@@ -304,7 +313,9 @@ class VocabularyScheduler:
         return self._past + (fresh if self._ranks is None else self._ranks.sum_counts(fresh))
 
     def _decoded(self, batch: Mapping[str, Any]) -> list[str]:
-        ids: Tensor = batch["input_ids"]
+        ids = batch.get("input_ids")
+        if not isinstance(ids, Tensor):
+            raise InvalidInputError(f"input_ids of the batch are {type(ids).__name__}, must be a tensor of torch")
         self._check(batch, ids)
         special = [self._run.vocab[token] for token in self._run.special_tokens]
         # Words are counted, so pieces are joined even where the tokenizer's own decoder does not.
@@ -318,9 +329,13 @@ class VocabularyScheduler:
                 f"the batch is of vocabulary version {version}, the model of {self._version}; "
                 "each model needs the scheduler that its loader follows"
             )
-        for changed, id_map in self._moves:
-            if version < changed:
-                ids.copy_(_renumbered(ids, id_map))
+        known = ids
+        for id_map in (id_map for changed, id_map in self._moves if version < changed):
+            known = _renumbered(known, id_map)
+        if known is not ids:
+            ids.copy_(known)
+            # A batch that is looked at again must not be renumbered again.
+            batch.version = self._version  # type: ignore[attr-defined]
         if ids.numel() and int(ids.max()) >= self._run.vocab_size:
             raise MismatchError(
                 f"the batch holds id {int(ids.max())}, the vocabulary ends at {self._run.vocab_size - 1}"
