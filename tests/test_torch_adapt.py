@@ -75,6 +75,8 @@ def test_directory_after_directory_goes_on_with_history_and_rows(masked: Path, t
 def test_an_archive_that_would_be_lost_is_refused(masked: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="which is replaced"):
         adapt_directory(masked, TEXTS, tmp_path / "out", archive=tmp_path / "out" / "rows.safetensors")
+    with pytest.raises(InvalidInputError, match="size 2000 and grow 'auto' are given beside a policy"):
+        adapt(load_model(masked), masked, TEXTS, size=2_000, policy=Grow(1))
     with pytest.raises(InvalidInputError, match="archive is str, must be an Archive"):
         adapt(load_model(masked), masked, TEXTS, archive="rows.safetensors")
 

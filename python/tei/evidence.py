@@ -250,13 +250,12 @@ def checked_rows(tokenizer: "Tokenizer", weights: Any) -> NDArray[np.float32] | 
         return None
     # Tensors that are trained, on another device, or of a type that numpy lacks.
     try:
-        is_real = not hasattr(weights, "is_complex") or not weights.is_complex()
-        given = weights.detach().float().cpu() if hasattr(weights, "detach") and is_real else weights
-        rows = np.ascontiguousarray(given)
+        is_real_tensor = hasattr(weights, "detach") and not weights.is_complex()
+        rows = np.ascontiguousarray(weights.detach().float().cpu() if is_real_tensor else weights)
         if np.iscomplexobj(rows):
             raise TypeError(str(rows.dtype))
         rows = rows.astype(np.float32, copy=False)
-    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         msg = f"weights are {type(weights).__name__}, not an array of numbers: {error}"
         raise InvalidInputError(msg) from error
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.shape[0] < tokenizer.vocab_size:

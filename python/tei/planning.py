@@ -22,7 +22,7 @@ from tei.vocabulary import digest
 if TYPE_CHECKING:
     from tei.tokenizer import Tokenizer
 
-__all__ = ["plan_resize", "planned"]
+__all__ = ["either", "plan_resize", "planned"]
 
 # Smooth inverse frequency (Arora et al. 2017): pieces that occur everywhere say little about a new token.
 INVERSE_FREQUENCY = 1e-3
@@ -84,10 +84,19 @@ def plan_resize(
     evidence = Evidence.gather(
         tokenizer, counts, weights=weights, protect=protect, held_out=held_out, base=base, bounds=bounds
     )
-    if policy is not None and (size, grow) != ("auto", 0):
+    return planned(evidence, either(policy, size, grow, usual=0), pad_to_multiple_of)
+
+
+def either(policy: Policy | None, size: Size, grow: Any, *, usual: Any) -> Policy:
+    """The policy, or if there is none that of size and growth; `usual` is the growth of those who did not ask for any.
+
+    Raises:
+        InvalidInputError: If there is both.
+    """
+    if policy is not None and (size, grow) != ("auto", usual):
         msg = f"size {size!r} and grow {grow!r} are given beside a policy: give them to the policy, as Auto(size, grow)"
         raise InvalidInputError(msg)
-    return planned(evidence, policy or Auto(size, grow), pad_to_multiple_of)
+    return policy or Auto(size, grow)
 
 
 def planned(evidence: Evidence, policy: Policy, pad_to_multiple_of: int | None = None) -> ResizePlan:

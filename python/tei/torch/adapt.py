@@ -20,6 +20,7 @@ from tei.counts import WordCounts
 from tei.errors import FileFormatError, InvalidInputError, MismatchError
 from tei.files import atomic_directory, make_directory
 from tei.plan import ResizePlan
+from tei.planning import either
 from tei.policy import Policy
 from tei.sizing import Size
 from tei.sources import Source, read_batches
@@ -74,8 +75,8 @@ def adapt(
     tokenizer: Any,
     source: Source | WordCounts,
     *,
-    size: Size | None = None,
-    grow: int | Literal["auto"] | None = None,
+    size: Size = "auto",
+    grow: int | Literal["auto"] = "auto",
     policy: Policy | None = None,
     held_out: Source | WordCounts | None = None,
     optimizer: torch.optim.Optimizer | None = None,
@@ -92,8 +93,8 @@ def adapt(
         model: The model; it is changed in place.
         tokenizer: A tei tokenizer, or anything that `Tokenizer.from_pretrained` takes.
         source: Texts, files of texts, or word counts.
-        size: Number of tokens to keep, `auto` (so without a policy if None): as few as the data allow, or a budget.
-        grow: Number of tokens to add, or `auto` (so without a policy if None): as many as pay.
+        size: Number of tokens to keep, `auto`: as few as the data allow, or a budget.
+        grow: Number of tokens to add, or `auto`: as many as pay.
         policy: Decides instead of size and growth, see `tei.policy`.
         held_out: Other texts of the same kind, by which `auto` judges a size.
         optimizer: Its state follows the model.
@@ -119,16 +120,13 @@ def adapt(
     tok = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_pretrained(tokenizer)
     rows = vocabulary_tensors(model, None, tok.vocab_size)[0].rows[: tok.vocab_size]
     needed = {tok.tokens[i] for i in special_ids(model) if 0 <= i < tok.vocab_size}
-    free = "auto" if policy is None else None
-    given = {"size": free if size is None else size, "grow": free if grow is None else grow, "policy": policy}
-    decides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     plan = tok.plan(
         _counts(source, tok, field),
+        policy=either(policy, size, grow, usual="auto"),
         weights=rows,
         protect=tuple(sorted({*protect, *needed})),
         held_out=None if held_out is None else _counts(held_out, tok, field),
         bounds=bounds,
-        **decides,
     )
     dropped = apply(plan, model, optimizer, init=init, archive=archive, pad_to_multiple_of=pad_to_multiple_of)
     kept = dropped if archive is None else archive.merged(dropped)
